@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The contract between burrow.ko and its users. The runtime library includes
+ * this very file; nothing else is shared between kernel and userland.
+ *
+ * One open of /dev/burrow is one context: an address space of its own, a pool
+ * of recycled pages, its arenas and its limits. Only the process (the mm) that
+ * opened the device may use it: a descriptor that was passed on, or kept over
+ * fork() or execve(), answers every call with -EPERM. Two contexts never see
+ * each other's pages.
+ *
+ * The order of calls is
+ *
+ *	fd = open("/dev/burrow", O_RDWR | O_CLOEXEC);
+ *	ioctl(fd, BURROW_IOC_VERSION, &v);	    first; others: -EPROTO before
+ *	ioctl(fd, BURROW_IOC_ARENA_CREATE, &c);	    reserves, allocates nothing
+ *	mmap(a, c.bytes, PROT_READ | PROT_WRITE,
+ *	     MAP_SHARED | MAP_FIXED, fd, c.offset);
+ *	mmap(NULL, c.table_bytes, ..., MAP_SHARED, fd, c.table_offset);
+ *
+ * Every argument begins with its own size in bytes and a word of flags. The
+ * rules are those of openat2(2): a struct shorter than its first version is
+ * -EINVAL, a longer one is accepted if all that this kernel does not know is
+ * zero and is -E2BIG otherwise. Unknown flags and padding that is not zero are
+ * -EINVAL. Arguments may lie anywhere, on an arena's own stacks too.
+ */
+#ifndef _UAPI_LINUX_BURROW_H
+#define _UAPI_LINUX_BURROW_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Changes only when a program built for the old one would break. */
+#define BURROW_ABI		1
+
+/* Arenas are worked on in blocks; mappings start and end on one. */
+#define BURROW_BLOCK_SIZE	(2ULL << 20)
+
+/* The stride of a stack arena: a power of two between these. */
+#define BURROW_STRIDE_MIN	(16ULL << 10)
+#define BURROW_STRIDE_MAX	(1ULL << 30)
+
+/* The largest arena, and how many a context may have at a time. */
+#define BURROW_ARENA_BYTES_MAX	(1ULL << 47)
+#define BURROW_ARENAS_MAX	1024
+
+#define BURROW_IOC_MAGIC	0xB7
+
+/* Feature bits of struct burrow_version. */
+#define BURROW_FEATURE_STACK	(1ULL << 0)	/* stack arenas, trim, slot info */
+#define BURROW_FEATURE_HEAP	(1ULL << 1)	/* heap arenas, release */
+#define BURROW_FEATURE_DIRTY	(1ULL << 2)	/* harvest of written pages */
+
+/**
+ * struct burrow_version - BURROW_IOC_VERSION: who are you, what can you do
+ * @size:	sizeof(struct burrow_version)
+ * @flags:	0
+ * @abi:	in: BURROW_ABI; out: the module's. Different: -EPROTONOSUPPORT
+ * @page_size:	out: bytes of a page, the unit of every page number here
+ * @features:	in: bits the caller cannot do without (one missing is
+ *		-EOPNOTSUPP); out: all that the module has
+ * @context_limit: out: bytes of pages that this context may hold
+ * @user_limit:	out: bytes of pages that all contexts of this user may hold
+ * @pool_limit:	out: bytes of recycled pages that this context may keep
+ * @release:	out: the module's version, NUL terminated
+ *
+ * May be called again at any time. The out fields are filled with both errors
+ * named above too.
+ */
+struct burrow_version {
+	__u32 size;
+	__u32 flags;
+	__u32 abi;
+	__u32 page_size;
+	__u64 features;
+	__u64 context_limit;
+	__u64 user_limit;
+	__u64 pool_limit;
+	char  release[32];
+};
+
+/* Kinds of arena. */
+#define BURROW_ARENA_STACK	1
+#define BURROW_ARENA_HEAP	2
+
+/* Flags of struct burrow_arena_create. */
+#define BURROW_ARENA_ZERO	(1U << 0) /* zero pages as they leave a slot */
+#define BURROW_ARENA_DUMP	(1U << 1) /* owned pages go into core dumps */
+
+/**
+ * struct burrow_arena_create - BURROW_IOC_ARENA_CREATE: reserve an arena
+ * @size:	sizeof(struct burrow_arena_create)
+ * @flags:	BURROW_ARENA_*
+ * @kind:	BURROW_ARENA_STACK or BURROW_ARENA_HEAP
+ * @batch:	most pages mapped by one fault beyond the page that faulted, a
+ *		power of two up to 4096; 0: the module's default
+ * @bytes:	heap: length, a multiple of BURROW_BLOCK_SIZE. Stack: in 0;
+ *		out @slots times @stride rounded up to whole blocks
+ * @stride:	stack: bytes from one slot to the next; heap: 0
+ * @slots:	stack: how many; heap: 0
+ * @guard:	stack: bytes at the low end of each slot that are never
+ *		mapped, a multiple of the page size and less than @stride; 0:
+ *		an eighth of the stride, at least 32 KiB, at most half of it
+ *		(out: what was chosen); heap: 0
+ * @arena:	out: its number, the argument of the other calls
+ * @pad:	0
+ * @offset:	out: where to mmap the arena
+ * @table_offset: out: stack: where to mmap its table
+ * @table_bytes: out: stack: length of the table, whole pages
+ *
+ * A stack arena is @slots slots of @stride bytes, each empty but for a guard.
+ * Slot n covers the bytes [n * stride, (n + 1) * stride) of the arena, and its
+ * stack grows downward from the upper end to the guard. Touching a page of a
+ * slot maps it and everything above it: max(what is needed, twice what was
+ * there), but no more than @batch pages past what is needed. Touching the
+ * guard is SIGSEGV with the address (a system call gets -EFAULT).
+ *
+ * A heap arena maps zeroed pages in naturally aligned groups of @batch pages.
+ *
+ * An arena may be mapped whole or in pieces of whole blocks, MAP_SHARED only,
+ * at addresses congruent to the offset modulo BURROW_BLOCK_SIZE, by the owner
+ * only, and never executable; mremap() of it fails. When the last mapping of an
+ * arena is gone, its pages are too. Memory that can't be had, or that a limit
+ * forbids, is SIGBUS (a system call gets -EFAULT).
+ */
+struct burrow_arena_create {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;
+	__u32 batch;
+	__u64 bytes;
+	__u64 stride;
+	__u64 slots;
+	__u64 guard;
+	__u32 arena;
+	__u32 pad;
+	__u64 offset;
+	__u64 table_offset;
+	__u64 table_bytes;
+};
+
+/**
+ * struct burrow_slot - an entry of a stack arena's table, one for each slot
+ * @word:	the user's word: it changes whenever the slot's stack is about
+ *		to be run on, before the stack is touched
+ * @goroutine:	the id that events of this slot carry, 0 for none
+ *
+ * The table is memory of the kernel that the user writes; the kernel reads
+ * @goroutine as a label and @word as the compare word of BURROW_IOC_TRIM, and
+ * trusts neither. Pages of it exist from the first touch on.
+ */
+struct burrow_slot {
+	__u64 word;
+	__u64 goroutine;
+};
+
+/**
+ * struct burrow_arena_destroy - BURROW_IOC_ARENA_DESTROY: give an arena back
+ * @size:	sizeof(struct burrow_arena_destroy)
+ * @flags:	0
+ * @arena:	which
+ * @pad:	0
+ *
+ * -EBUSY while any of it or of its table is mapped, -ENOENT if there is none.
+ * Closing the descriptor and unmapping does it too.
+ */
+struct burrow_arena_destroy {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 pad;
+};
+
+/**
+ * struct burrow_trim_entry - one slot to trim
+ * @slot:	its number
+ * @keep:	bytes to keep at the upper end, rounded up to whole pages
+ * @word:	what @word of the slot's table entry was when the caller decided
+ * @result:	out: bytes taken from the slot, -EAGAIN if the word was or
+ *		became another (nothing was taken), -EINVAL for no such slot
+ */
+struct burrow_trim_entry {
+	__u64 slot;
+	__u64 keep;
+	__u64 word;
+	__s64 result;
+};
+
+/**
+ * struct burrow_trim - BURROW_IOC_TRIM: take pages below the live end of stacks
+ * @size:	sizeof(struct burrow_trim)
+ * @flags:	0
+ * @arena:	a stack arena
+ * @count:	number of entries
+ * @entries:	address of the array of struct burrow_trim_entry
+ * @done:	out: entries dealt with; less than @count after a fatal signal
+ * @bytes:	out: bytes taken altogether
+ *
+ * The pages go to the context's pool and come back, un-zeroed, to any of its
+ * stacks; past the pool's bound they go to the system. Entries sorted by slot
+ * are cheapest: neighbours of one block share one TLB flush.
+ *
+ * A slot that is woken meanwhile is safe if its waker changes the word before
+ * it touches the stack (on arm64 with a full barrier between): the module
+ * compares the word before it unmaps and again after the TLB flush, and puts
+ * the pages back if it changed. The content of pages that are kept, or put
+ * back, does not change.
+ *
+ * Returns 0 with @done set, or a negative errno: -EFAULT, -ENOENT (no such
+ * arena), -EINVAL.
+ */
+struct burrow_trim {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 count;
+	__u64 entries;
+	__u64 done;
+	__u64 bytes;
+};
+
+/**
+ * struct burrow_slot_state - what the kernel knows of a slot
+ * @bytes:	bytes of pages that the stack has now
+ * @peak:	most that it had since the last trim to nothing
+ */
+struct burrow_slot_state {
+	__u64 bytes;
+	__u64 peak;
+};
+
+/**
+ * struct burrow_slot_info - BURROW_IOC_SLOT_INFO: sizes of many slots
+ * @size:	sizeof(struct burrow_slot_info)
+ * @flags:	0
+ * @arena:	a stack arena
+ * @count:	number of slots
+ * @first:	first slot
+ * @states:	address of an array of @count struct burrow_slot_state
+ * @done:	out: entries written; less than @count after a fatal signal
+ */
+struct burrow_slot_info {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 count;
+	__u64 first;
+	__u64 states;
+	__u64 done;
+};
+
+/**
+ * struct burrow_dirty - BURROW_IOC_DIRTY: harvest the pages that were written
+ * @size:	sizeof(struct burrow_dirty)
+ * @flags:	0
+ * @arena:	an arena of either kind
+ * @pad:	0
+ * @first_page:	first page of the range in the arena, a multiple of 64
+ * @pages:	how many, a multiple of 64
+ * @bitmap:	address of an array of @pages / 64 __u64; bit (n % 64) of word
+ *		(n / 64) is set if page @first_page + n was written
+ * @done:	out: pages dealt with, a multiple of 64; less than @pages after
+ *		a fatal signal
+ * @dirty:	out: number of bits set
+ *
+ * Reads and clears the hardware's dirty bits: a later write costs nothing but
+ * the processor setting the bit again. Reported are all pages written since
+ * the last harvest (or since they were mapped), by the program, by the kernel
+ * through pinned pages, or by a debugger; a page may be reported that was not
+ * written (one that is pinned for I/O always is), a written page is always
+ * reported. A write that races with the harvest is in this one or in the next.
+ * If the bitmap can't be written (-EFAULT) nothing is forgotten.
+ */
+struct burrow_dirty {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 pad;
+	__u64 first_page;
+	__u64 pages;
+	__u64 bitmap;
+	__u64 done;
+	__u64 dirty;
+};
+
+/**
+ * struct burrow_release - BURROW_IOC_RELEASE: give heap pages to the system
+ * @size:	sizeof(struct burrow_release)
+ * @flags:	0
+ * @arena:	a heap arena
+ * @pad:	0
+ * @first_page:	first page of the range
+ * @pages:	how many
+ * @done:	out: pages of the range dealt with; less than @pages after a
+ *		fatal signal
+ *
+ * The range reads as zeroes afterwards.
+ */
+struct burrow_release {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 pad;
+	__u64 first_page;
+	__u64 pages;
+	__u64 done;
+};
+
+/* Flags of struct burrow_stats. */
+#define BURROW_STATS_DRAIN	(1U << 0) /* first give the pool to the system */
+
+/**
+ * struct burrow_context_stats - BURROW_IOC_STATS: counters of this context
+ * @size:	sizeof(struct burrow_context_stats)
+ * @flags:	BURROW_STATS_*
+ * @stack_bytes: bytes of pages in stack slots
+ * @heap_bytes:	bytes of pages in heap arenas
+ * @pool_bytes:	bytes of pages in the pool
+ * @table_bytes: bytes of pages of tables
+ * @faults:	faults that the module resolved
+ * @grows:	faults that made a stack larger
+ * @recycled:	pages that came from the pool
+ * @fresh:	pages that came from the system
+ * @trims:	slots trimmed
+ * @trim_races:	slots that were woken while being trimmed, and left alone
+ * @overflows:	faults in a guard
+ * @limits:	faults refused by a limit
+ * @nomem:	faults refused for want of memory
+ * @user_bytes:	bytes of pages that all contexts of this user hold
+ */
+struct burrow_context_stats {
+	__u32 size;
+	__u32 flags;
+	__u64 stack_bytes;
+	__u64 heap_bytes;
+	__u64 pool_bytes;
+	__u64 table_bytes;
+	__u64 faults;
+	__u64 grows;
+	__u64 recycled;
+	__u64 fresh;
+	__u64 trims;
+	__u64 trim_races;
+	__u64 overflows;
+	__u64 limits;
+	__u64 nomem;
+	__u64 user_bytes;
+};
+
+/* The number picks the call; the size that counts is the one in the struct. */
+#define BURROW_IOC_VERSION \
+	_IOWR(BURROW_IOC_MAGIC, 0, struct burrow_version)
+#define BURROW_IOC_ARENA_CREATE \
+	_IOWR(BURROW_IOC_MAGIC, 1, struct burrow_arena_create)
+#define BURROW_IOC_ARENA_DESTROY \
+	_IOWR(BURROW_IOC_MAGIC, 2, struct burrow_arena_destroy)
+#define BURROW_IOC_TRIM \
+	_IOWR(BURROW_IOC_MAGIC, 3, struct burrow_trim)
+#define BURROW_IOC_SLOT_INFO \
+	_IOWR(BURROW_IOC_MAGIC, 4, struct burrow_slot_info)
+#define BURROW_IOC_DIRTY \
+	_IOWR(BURROW_IOC_MAGIC, 5, struct burrow_dirty)
+#define BURROW_IOC_RELEASE \
+	_IOWR(BURROW_IOC_MAGIC, 6, struct burrow_release)
+#define BURROW_IOC_STATS \
+	_IOWR(BURROW_IOC_MAGIC, 7, struct burrow_context_stats)
+
+#endif /* _UAPI_LINUX_BURROW_H */
