@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where stacks come from.
+ *
+ * A pool hands out stacks of power-of-two strides (16 KiB to 1 GiB, one class
+ * for each). A class takes them from arenas: large reservations of address
+ * space cut into slots, each slot a guard at its low end and a stack above it.
+ * What differs between the kernel module and plain mmap() is behind struct
+ * burrow_stack_backend, one file each; everything else is in pool.c. Each
+ * processor keeps ended stacks warm in a cache of its own (cache.c).
+ *
+ * The scheduler calls this; nothing here knows of goroutines, but for the id
+ * that is written beside a slot so that kernel events can name it.
+ *
+ * Locks: a class has one mutex, held over its arenas and free slots. A cache
+ * belongs to one processor and has none; it calls the pool, never the reverse.
+ */
+#ifndef BURROW_STACK_H
+#define BURROW_STACK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/burrow.h>
+
+#define BURROW_STACK_CLASSES	17	/* 16 KiB << 0 ... 16 KiB << 16 */
+#define BURROW_STACK_DEFAULT	(256UL << 10)	/* stride where none is asked */
+#define BURROW_STACK_ARENAS	64	/* of one class at most */
+
+struct burrow_stack_pool;
+struct burrow_stack_arena;
+
+/**
+ * struct burrow_stack - one slot that a stack lives in
+ * @arena:	where it is; NULL: no stack
+ * @slot:	its number there
+ * @generation:	counts the times it was switched to (the slot's word)
+ */
+struct burrow_stack {
+	struct burrow_stack_arena *arena;
+	uint32_t slot;
+	uint32_t generation;
+};
+
+/**
+ * struct burrow_stack_arena - a reservation cut into slots
+ * @pool:	the pool that owns it
+ * @base:	address of slot 0, aligned to 2 MiB and to the stride up to 1 GiB
+ * @table:	the words and goroutine ids of the slots
+ * @next:	by slot: next free one, while a slot is on @free
+ * @stride:	bytes from one slot to the next
+ * @guard:	bytes at the low end of a slot that fault for ever
+ * @slots:	how many
+ * @ready:	slots below this are mapped; grows by backend->prepare
+ * @fresh:	slots from here to @ready were never handed out
+ * @free:	most recently freed slot + 1, 0 for none
+ * @number:	the backend's name for it
+ * @offset:	where it lies in the backend's descriptor
+ * @table_bytes: length of @table
+ *
+ * @ready, @fresh and @free are under the class's lock; the rest does not
+ * change while the arena lives.
+ */
+struct burrow_stack_arena {
+	struct burrow_stack_pool *pool;
+	char *base;
+	struct burrow_slot *table;
+	uint32_t *next;
+	size_t stride;
+	size_t guard;
+	uint32_t slots;
+	uint32_t ready;
+	uint32_t fresh;
+	uint32_t free;
+	uint32_t number;
+	uint64_t offset;
+	size_t table_bytes;
+};
+
+/**
+ * struct burrow_stack_report - what trying a backend showed
+ * @usable:	it can be used in this process, now
+ * @detail:	what was found (version, kind of guard, limits)
+ * @why:	where not usable: what failed
+ * @advice:	where not usable, or less good than it could be: what to do
+ */
+struct burrow_stack_report {
+	bool usable;
+	char detail[160];
+	char why[160];
+	char advice[240];
+};
+
+/**
+ * struct burrow_stack_backend - a way to have stacks
+ * @name:	as in BURROW_BACKEND
+ * @probe:	tries it; leaves nothing behind
+ * @open:	once for each pool; 0 or negative errno
+ * @close:	after the last arena is gone
+ * @arena_create: fill @base, @guard, @table of an arena whose @stride and
+ *		@slots are set; may lower @slots. 0 or negative errno
+ * @arena_destroy: undo it, whatever is mapped
+ * @prepare:	map more slots from @ready on; how many, or negative errno
+ * @guard:	called once for each slot before its first use: from here on
+ *		its guard holds; 0 or negative errno; may be NULL
+ * @trim:	give back what lies below the upper @keep bytes of many slots of
+ *		one arena; fills the results; bytes given back or negative errno
+ * @resident:	bytes of memory in the first @n slots of an arena, into @bytes
+ *		if not NULL one by one; the sum or negative errno
+ * @grows:	number of growths so far that the backend knows of
+ */
+struct burrow_stack_backend {
+	const char *name;
+	void (*probe)(struct burrow_stack_report *report);
+	int (*open)(struct burrow_stack_pool *pool);
+	void (*close)(struct burrow_stack_pool *pool);
+	int (*arena_create)(struct burrow_stack_arena *arena);
+	void (*arena_destroy)(struct burrow_stack_arena *arena);
+	int (*prepare)(struct burrow_stack_arena *arena);
+	int (*guard)(struct burrow_stack_arena *arena, uint32_t slot);
+	int64_t (*trim)(struct burrow_stack_arena *arena,
+			struct burrow_trim_entry *entries, uint32_t n);
+	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t n,
+			    uint64_t *bytes);
+	uint64_t (*grows)(struct burrow_stack_pool *pool);
+};
+
+extern const struct burrow_stack_backend burrow_stack_kmod;
+extern const struct burrow_stack_backend burrow_stack_mmap;
+
+/* All of them, best first, NULL at the end. */
+extern const struct burrow_stack_backend *const burrow_stack_backends[];
+
+/**
+ * struct burrow_stack_class - all stacks of one stride
+ * @lock:	over everything here
+ * @arenas:	those that exist, the first @nr_arenas
+ * @promised:	stacks reserved by burrow_stack_reserve()
+ * @ready:	slots that could be handed out, over all arenas
+ * @limit:	0, or the errno of the last try to have more
+ */
+struct burrow_stack_class {
+	pthread_mutex_t lock;
+	struct burrow_stack_arena *arenas[BURROW_STACK_ARENAS];
+	unsigned int nr_arenas;
+	uint64_t promised;
+	uint64_t ready;
+	int limit;
+};
+
+/**
+ * struct burrow_stack_pool - a source of stacks
+ * @backend:	how it has them
+ * @classes:	by stride
+ * @slack:	slots of each class that caches may hold back
+ * @fd:		the backend's descriptor or -1
+ * @no_guard_install: do as if the kernel had no MADV_GUARD_INSTALL
+ * @guard_install: guards are MADV_GUARD_INSTALL, not mprotect()
+ */
+struct burrow_stack_pool {
+	const struct burrow_stack_backend *backend;
+	struct burrow_stack_class classes[BURROW_STACK_CLASSES];
+	uint32_t slack;
+	int fd;
+	bool no_guard_install;
+	bool guard_install;
+};
+
+/* The pool: open, reserve, get, put. 0 or a negative errno where int. */
+int burrow_stack_pool_open(struct burrow_stack_pool *pool,
+			   const struct burrow_stack_backend *backend);
+void burrow_stack_pool_close(struct burrow_stack_pool *pool);
+
+/* The class whose stacks have at least @usable bytes; -EINVAL: none has. */
+int burrow_stack_class_for(size_t usable);
+size_t burrow_stack_class_stride(int class);
+size_t burrow_stack_class_usable(int class);
+
+int burrow_stack_reserve(struct burrow_stack_pool *pool, int class);
+void burrow_stack_unreserve(struct burrow_stack_pool *pool, int class);
+
+/* A reserved stack can always be had but for want of memory (-ENOMEM). */
+int burrow_stack_get(struct burrow_stack_pool *pool, int class,
+		     struct burrow_stack *stack);
+
+/* Gives stacks back empty: their memory goes to the system in one batch. */
+void burrow_stack_put(struct burrow_stack_pool *pool, int class,
+		      const struct burrow_stack *stacks, uint32_t n);
+
+/* Takes what lies below the upper @keep bytes of each stack. */
+int64_t burrow_stack_trim(const struct burrow_stack *stacks, uint32_t n,
+			  size_t keep);
+
+/* Bytes of memory in all stacks. */
+uint64_t burrow_stack_pool_resident(struct burrow_stack_pool *pool);
+
+static inline char *burrow_stack_low(const struct burrow_stack *stack)
+{
+	return stack->arena->base + stack->slot * stack->arena->stride;
+}
+
+/* The first address above the stack; it grows downward from there. */
+static inline char *burrow_stack_top(const struct burrow_stack *stack)
+{
+	return burrow_stack_low(stack) + stack->arena->stride;
+}
+
+static inline size_t burrow_stack_usable(const struct burrow_stack *stack)
+{
+	return stack->arena->stride - stack->arena->guard;
+}
+
+static inline bool burrow_stack_in_guard(const struct burrow_stack *stack,
+					 const void *address)
+{
+	uintptr_t low = (uintptr_t)burrow_stack_low(stack);
+
+	return (uintptr_t)address - low < stack->arena->guard;
+}
+
+static inline bool burrow_stack_holds(const struct burrow_stack *stack,
+				      const void *address)
+{
+	uintptr_t low = (uintptr_t)burrow_stack_low(stack);
+
+	return (uintptr_t)address - low < stack->arena->stride;
+}
+
+/* The slot's word: bit 0 is set while the stack is run on. */
+static inline uint64_t burrow_stack_word(const struct burrow_stack *stack,
+					 bool running)
+{
+	return (uint64_t)stack->generation << 1 | running;
+}
+
+/*
+ * Call before the stack is touched, and before it is switched to. Pairs with
+ * the two reads of the word around the unmapping in the module's trim: a trim
+ * that was decided on while the stack was parked sees the new word, or we see
+ * a stack that is still whole. On x86 the TLB flush between the reads orders
+ * it; elsewhere it takes a barrier.
+ */
+static inline void burrow_stack_enter(struct burrow_stack *stack)
+{
+	stack->generation++;
+	__atomic_store_n(&stack->arena->table[stack->slot].word,
+			 burrow_stack_word(stack, true), __ATOMIC_RELAXED);
+#ifndef __x86_64__
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+/* Call when nothing runs on the stack any more. */
+static inline void burrow_stack_leave(struct burrow_stack *stack)
+{
+	__atomic_store_n(&stack->arena->table[stack->slot].word,
+			 burrow_stack_word(stack, false), __ATOMIC_RELEASE);
+}
+
+/* Says whose stack it is; 0: nobody's. */
+static inline void burrow_stack_label(const struct burrow_stack *stack,
+				      uint64_t goroutine)
+{
+	__atomic_store_n(&stack->arena->table[stack->slot].goroutine,
+			 goroutine, __ATOMIC_RELAXED);
+}
+
+#define BURROW_STACK_WARM	64	/* stacks of a class kept at most */
+
+/**
+ * struct burrow_stack_warm - warm stacks of one class, the last in first out
+ * @stacks:	what is kept; the oldest is first
+ * @count:	how many
+ * @idle:	least @count since the last decay: these were not needed
+ */
+struct burrow_stack_warm {
+	struct burrow_stack stacks[BURROW_STACK_WARM];
+	uint32_t count;
+	uint32_t idle;
+};
+
+/**
+ * struct burrow_stack_cache - one processor's warm stacks
+ * @pool:	where they come from
+ * @warm:	by class, NULL as long as none was put
+ * @count:	how many stacks altogether
+ */
+struct burrow_stack_cache {
+	struct burrow_stack_pool *pool;
+	struct burrow_stack_warm *warm[BURROW_STACK_CLASSES];
+	uint32_t count;
+};
+
+void burrow_stack_cache_open(struct burrow_stack_cache *cache,
+			     struct burrow_stack_pool *pool);
+void burrow_stack_cache_close(struct burrow_stack_cache *cache);
+int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
+			   struct burrow_stack *stack);
+void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,
+			    const struct burrow_stack *stack);
+
+/* Gives back half of what went unused since the last call. */
+void burrow_stack_cache_decay(struct burrow_stack_cache *cache);
+
+#endif /* BURROW_STACK_H */
