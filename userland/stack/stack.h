@@ -47,7 +47,7 @@ struct burrow_stack {
 /**
  * struct burrow_stack_arena - a reservation cut into slots
  * @pool:	the pool that owns it
- * @base:	address of slot 0, aligned to 2 MiB and to the stride up to 1 GiB
+ * @base:	address of slot 0, aligned to BURROW_BLOCK_SIZE
  * @table:	the words and goroutine ids of the slots
  * @next:	by slot: next free one, while a slot is on @free
  * @stride:	bytes from one slot to the next
@@ -107,9 +107,10 @@ struct burrow_stack_report {
  *		its guard holds; 0 or negative errno; may be NULL
  * @trim:	give back what lies below the upper @keep bytes of many slots of
  *		one arena; fills the results; bytes given back or negative errno
- * @resident:	bytes of memory in the first @n slots of an arena, into @bytes
- *		if not NULL one by one; the sum or negative errno
- * @grows:	number of growths so far that the backend knows of
+ * @resident:	bytes of memory that a slot has now, or negative errno
+ * @advise:	says why a promise could not be given, and what to do
+ * @stats:	bytes of memory in all slots, and the number of growths so far
+ *		that the backend knows of
  */
 struct burrow_stack_backend {
 	const char *name;
@@ -122,9 +123,11 @@ struct burrow_stack_backend {
 	int (*guard)(struct burrow_stack_arena *arena, uint32_t slot);
 	int64_t (*trim)(struct burrow_stack_arena *arena,
 			struct burrow_trim_entry *entries, uint32_t n);
-	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t n,
-			    uint64_t *bytes);
-	uint64_t (*grows)(struct burrow_stack_pool *pool);
+	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t slot);
+	void (*advise)(struct burrow_stack_pool *pool, int err, char *text,
+		       size_t len);
+	void (*stats)(struct burrow_stack_pool *pool, uint64_t *bytes,
+		      uint64_t *grows);
 };
 
 extern const struct burrow_stack_backend burrow_stack_kmod;
@@ -138,8 +141,7 @@ extern const struct burrow_stack_backend *const burrow_stack_backends[];
  * @lock:	over everything here
  * @arenas:	those that exist, the first @nr_arenas
  * @promised:	stacks reserved by burrow_stack_reserve()
- * @ready:	slots that could be handed out, over all arenas
- * @limit:	0, or the errno of the last try to have more
+ * @ready:	slots that are or could be handed out, over all arenas
  */
 struct burrow_stack_class {
 	pthread_mutex_t lock;
@@ -147,14 +149,12 @@ struct burrow_stack_class {
 	unsigned int nr_arenas;
 	uint64_t promised;
 	uint64_t ready;
-	int limit;
 };
 
 /**
  * struct burrow_stack_pool - a source of stacks
  * @backend:	how it has them
  * @classes:	by stride
- * @slack:	slots of each class that caches may hold back
  * @fd:		the backend's descriptor or -1
  * @no_guard_install: do as if the kernel had no MADV_GUARD_INSTALL
  * @guard_install: guards are MADV_GUARD_INSTALL, not mprotect()
@@ -162,7 +162,6 @@ struct burrow_stack_class {
 struct burrow_stack_pool {
 	const struct burrow_stack_backend *backend;
 	struct burrow_stack_class classes[BURROW_STACK_CLASSES];
-	uint32_t slack;
 	int fd;
 	bool no_guard_install;
 	bool guard_install;
@@ -193,8 +192,21 @@ void burrow_stack_put(struct burrow_stack_pool *pool, int class,
 int64_t burrow_stack_trim(const struct burrow_stack *stacks, uint32_t n,
 			  size_t keep);
 
-/* Bytes of memory in all stacks. */
-uint64_t burrow_stack_pool_resident(struct burrow_stack_pool *pool);
+/* Tries a backend as far as a stack that was written to and a guard that held. */
+void burrow_stack_probe(const struct burrow_stack_backend *backend,
+			struct burrow_stack_report *report);
+
+/* The arena that an address is in, or NULL. Takes no lock: for signal handlers. */
+const struct burrow_stack_arena *
+burrow_stack_find(const struct burrow_stack_pool *pool, const void *address);
+
+/*
+ * For backends: address space that nothing can touch, aligned to blocks; NULL
+ * if refused.
+ * And whether the kernel can write to an address, asked without a fault.
+ */
+char *burrow_stack_reserve_space(size_t bytes);
+bool burrow_stack_writable(const void *address);
 
 static inline char *burrow_stack_low(const struct burrow_stack *stack)
 {

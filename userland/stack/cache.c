@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Warm stacks: those of goroutines that ended, kept as they are for the next.
+ *
+ * A burst of short goroutines goes through a handful of stacks that are in the
+ * processor's caches already, and never sees a page fault. What is kept is
+ * bounded: past the watermark of its class the older half goes back to the
+ * pool in one batch, and what lay unused for a while goes by halves.
+ *
+ * A cache belongs to one processor; only the thread that runs it calls here.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "stack.h"
+
+#define WARM_BYTES	(16UL << 20)	/* of address space, of one class */
+#define DEEP_STRIDE	(1UL << 20)	/* stacks that may hide much memory */
+#define DEEP_KEEP	(64UL << 10)	/* what of it stays warm */
+
+void burrow_stack_cache_open(struct burrow_stack_cache *cache,
+			     struct burrow_stack_pool *pool)
+{
+	memset(cache, 0, sizeof(*cache));
+	cache->pool = pool;
+}
+
+static uint32_t watermark(int class)
+{
+	size_t n = WARM_BYTES / burrow_stack_class_stride(class);
+
+	if (n < 4)
+		return 4;
+	return n < BURROW_STACK_WARM ? n : BURROW_STACK_WARM;
+}
+
+static void give_oldest(struct burrow_stack_cache *cache, int class, uint32_t n)
+{
+	struct burrow_stack_warm *warm = cache->warm[class];
+
+	burrow_stack_put(cache->pool, class, warm->stacks, n);
+	warm->count -= n;
+	cache->count -= n;
+	if (warm->idle > warm->count)
+		warm->idle = warm->count;
+	memmove(warm->stacks, warm->stacks + n,
+		warm->count * sizeof(warm->stacks[0]));
+}
+
+void burrow_stack_cache_close(struct burrow_stack_cache *cache)
+{
+	int class;
+
+	for (class = 0; class < BURROW_STACK_CLASSES; class++) {
+		if (!cache->warm[class])
+			continue;
+		give_oldest(cache, class, cache->warm[class]->count);
+		munmap(cache->warm[class], sizeof(*cache->warm[class]));
+		cache->warm[class] = NULL;
+	}
+}
+
+int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
+			   struct burrow_stack *stack)
+{
+	struct burrow_stack_warm *warm = cache->warm[class];
+
+	if (!warm || !warm->count)
+		return burrow_stack_get(cache->pool, class, stack);
+
+	*stack = warm->stacks[--warm->count];
+	cache->count--;
+	if (warm->idle > warm->count)
+		warm->idle = warm->count;
+	return 0;
+}
+
+void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,
+			    const struct burrow_stack *stack)
+{
+	struct burrow_stack_warm *warm = cache->warm[class];
+
+	if (!warm) {
+		warm = mmap(NULL, sizeof(*warm), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (warm == MAP_FAILED) {
+			burrow_stack_put(cache->pool, class, stack, 1);
+			return;
+		}
+		cache->warm[class] = warm;
+	}
+
+	if (warm->count == watermark(class))
+		give_oldest(cache, class, (warm->count + 1) / 2);
+	if (burrow_stack_class_stride(class) > DEEP_STRIDE)
+		burrow_stack_trim(stack, 1, DEEP_KEEP);
+	burrow_stack_label(stack, 0);
+	warm->stacks[warm->count++] = *stack;
+	cache->count++;
+}
+
+void burrow_stack_cache_decay(struct burrow_stack_cache *cache)
+{
+	struct burrow_stack_warm *warm;
+	int class;
+
+	for (class = 0; class < BURROW_STACK_CLASSES; class++) {
+		warm = cache->warm[class];
+		if (!warm || !warm->count)
+			continue;
+		if (warm->idle)
+			give_oldest(cache, class, (warm->idle + 1) / 2);
+		warm->idle = warm->count;
+	}
+}
