@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A block is what an arena owns in 2 MiB of its range (in one slot, where that
+ * is larger): one page table's worth, one lock, one dirty bitmap. Blocks come
+ * into being when they are first touched, so an untouched arena costs next to
+ * nothing, and go when the arena is emptied.
+ *
+ * The directory has two levels: arena->dir[] points to pages of 512 pointers
+ * to blocks. Both appear by cmpxchg and are then immutable until the arena is
+ * emptied, so that lookups take no lock.
+ *
+ * This file also holds what pages of any arena share: inserting them into a
+ * mapping, and the address space operation that hears of writes which set no
+ * dirty bit in a page table.
+ */
+#include <linux/bitmap.h>
+
+#include "burrow.h"
+
+#define BURROW_DIR_SHIFT	(PAGE_SHIFT - 3)
+#define BURROW_DIR_ENTRIES	(1UL << BURROW_DIR_SHIFT)
+
+static struct burrow_block **burrow_block_dir(struct burrow_arena *arena,
+					      unsigned long nr)
+{
+	/* Pairs with the cmpxchg() in burrow_block_publish(). */
+	return smp_load_acquire(&arena->dir[nr >> BURROW_DIR_SHIFT]);
+}
+
+/**
+ * burrow_block_find() - the block of a page, if there is one yet
+ * @arena:	the arena
+ * @page:	page number in it
+ *
+ * Context: any; the arena must not be emptied meanwhile (a mapping of it, its
+ * life lock, or an owned page that is locked or mapped sees to that).
+ *
+ * Return: the block or NULL.
+ */
+struct burrow_block *burrow_block_find(struct burrow_arena *arena,
+				       unsigned long page)
+{
+	unsigned long nr = page >> arena->block_shift;
+	struct burrow_block **dir = burrow_block_dir(arena, nr);
+
+	if (!dir)
+		return NULL;
+	/* Pairs with the cmpxchg() in burrow_block_publish(). */
+	return smp_load_acquire(&dir[nr & (BURROW_DIR_ENTRIES - 1)]);
+}
+
+/* Put *new where *at is if nothing is there; fully ordered, as cmpxchg() is. */
+static bool burrow_block_publish(void *at, void *new)
+{
+	return !cmpxchg((void **)at, NULL, new);
+}
+
+static struct burrow_block *burrow_block_new(struct burrow_arena *arena)
+{
+	size_t dirty = BITS_TO_LONGS(1UL << arena->block_shift) * sizeof(long);
+	struct burrow_block *block;
+	size_t size;
+
+	if (arena->kind == BURROW_ARENA_STACK)
+		size = struct_size(block, stacks,
+				   1UL << burrow_arena_slots_shift(arena));
+	else
+		size = struct_size(block, pages, BURROW_BLOCK_PAGES);
+	block = burrow_pool_zalloc(arena->ctx, size + dirty);
+	if (!block)
+		return NULL;
+	mutex_init(&block->lock);
+	block->dirty = (void *)block + size;
+	return block;
+}
+
+/**
+ * burrow_block_get() - the block of a page, made if there is none
+ * @arena:	the arena
+ * @page:	page number in it
+ *
+ * Context: may sleep; as burrow_block_find().
+ *
+ * Return: the block, or NULL for want of memory.
+ */
+struct burrow_block *burrow_block_get(struct burrow_arena *arena,
+				      unsigned long page)
+{
+	unsigned long nr = page >> arena->block_shift;
+	struct burrow_block *block = burrow_block_find(arena, page);
+	struct burrow_block **dir;
+
+	if (likely(block))
+		return block;
+	dir = burrow_block_dir(arena, nr);
+	if (!dir) {
+		dir = burrow_pool_zalloc(arena->ctx, PAGE_SIZE);
+		if (!dir)
+			return NULL;
+		if (!burrow_block_publish(&arena->dir[nr >> BURROW_DIR_SHIFT],
+					  dir)) {
+			kvfree(dir);
+			dir = burrow_block_dir(arena, nr);
+		}
+	}
+	block = burrow_block_new(arena);
+	if (!block)
+		return NULL;
+	if (!burrow_block_publish(&dir[nr & (BURROW_DIR_ENTRIES - 1)], block)) {
+		kvfree(block);
+		block = burrow_block_find(arena, page);
+	}
+	return block;
+}
+
+static void burrow_block_free(struct burrow_arena *arena,
+			      struct burrow_block *block)
+{
+	struct burrow_context *ctx = arena->ctx;
+	unsigned long i;
+
+	mutex_lock(&block->lock);
+	if (arena->kind == BURROW_ARENA_STACK) {
+		for (i = 0; i < 1UL << burrow_arena_slots_shift(arena); i++)
+			burrow_stack_drop(arena, &block->stacks[i], 0);
+	} else {
+		for (i = 0; i < BURROW_BLOCK_PAGES; i++) {
+			if (!block->pages[i])
+				continue;
+			burrow_pool_free(ctx, block->pages[i]);
+			burrow_count(ctx, heap_pages, -1);
+		}
+	}
+	mutex_unlock(&block->lock);
+	kvfree(block);
+}
+
+/**
+ * burrow_block_free_all() - free an arena's blocks and all pages in them
+ * @arena:	no owner's mapping is left; life is held for writing
+ */
+void burrow_block_free_all(struct burrow_arena *arena)
+{
+	unsigned long blocks = DIV_ROUND_UP(arena->length,
+					    1UL << arena->block_shift);
+	unsigned long i, j;
+
+	for (i = 0; i < DIV_ROUND_UP(blocks, BURROW_DIR_ENTRIES); i++) {
+		struct burrow_block **dir = arena->dir[i];
+
+		if (!dir)
+			continue;
+		for (j = 0; j < BURROW_DIR_ENTRIES; j++) {
+			if (!dir[j])
+				continue;
+			burrow_block_free(arena, dir[j]);
+			cond_resched();
+		}
+		arena->dir[i] = NULL;
+		kvfree(dir);
+	}
+}
+
+/**
+ * burrow_block_insert() - map owned pages
+ * @vma:	a mapping of their arena
+ * @addr:	where the first belongs; may lie outside of @vma
+ * @pages:	in order of address
+ * @n:		how many
+ *
+ * A page that has a PTE already is left alone: a racing fault was faster. What
+ * lies outside of the mapping stays owned and unmapped; the user may have
+ * unmapped the middle of a slot.
+ *
+ * Context: mmap_lock or the VMA's lock held for reading, block lock held.
+ *
+ * Return: 0, or -ENOMEM for want of a page table.
+ */
+int burrow_block_insert(struct vm_area_struct *vma, unsigned long addr,
+			struct page **pages, unsigned long n)
+{
+	unsigned long end = min(addr + n * PAGE_SIZE, vma->vm_end);
+	unsigned long left;
+	int err;
+
+	if (addr < vma->vm_start) {
+		pages += (vma->vm_start - addr) >> PAGE_SHIFT;
+		addr = vma->vm_start;
+	}
+	while (addr < end) {
+		n = (end - addr) >> PAGE_SHIFT;
+		left = n;
+		err = vm_insert_pages(vma, addr, pages, &left);
+		if (err != -EBUSY)
+			return err;
+		addr += (n - left + 1) * PAGE_SIZE;
+		pages += n - left + 1;
+	}
+	return 0;
+}
+
+/*
+ * A page became dirty: zapped with a dirty PTE, or written by the kernel
+ * through a pin (get_user_pages), which sets no bit in a page table. The next
+ * harvest ORs this in. PG_dirty stays clear, so that every further write tells
+ * us again.
+ *
+ * Runs under the page table lock or the page lock. The page is owned for as
+ * long (burrow_pool_free() takes the page lock before it lets go of a page that
+ * others hold), and with it the block.
+ */
+static bool burrow_block_dirty_folio(struct address_space *mapping,
+				     struct folio *folio)
+{
+	struct burrow_context *ctx = mapping->host->i_private;
+	pgoff_t index = READ_ONCE(folio->index);
+	struct burrow_arena *arena;
+	struct burrow_block *block;
+
+	arena = xa_load(&ctx->arenas, index >> BURROW_WINDOW_SHIFT);
+	if (!arena)	/* a table's page */
+		return false;
+	index &= BURROW_WINDOW_MASK;
+	block = burrow_block_find(arena, index);
+	if (!block)
+		return false;
+	return !test_and_set_bit(index & ((1UL << arena->block_shift) - 1),
+				 block->dirty);
+}
+
+const struct address_space_operations burrow_block_aops = {
+	.dirty_folio	= burrow_block_dirty_folio,
+};

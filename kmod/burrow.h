@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Internal types of the module.
+ *
+ * Ownership: a context (one open file) owns arenas; an arena owns blocks and
+ * the pages of its table; a block owns the pages of its slots (stack) or of
+ * its range (heap). A page is owned once, by a block, a table or the pool; the
+ * owner holds one reference, each PTE another. While a page is owned its
+ * ->mapping is the context's and, outside the pool, its ->index is its place
+ * in it, so that shared futexes and dirty_folio() find the way back.
+ *
+ * Lock order, outermost first:
+ *
+ *	mmap_lock or the VMA's lock	(held by the core in ->fault, ->mmap,
+ *					 ->open and ->close; read, in trim)
+ *	  context->lock			which arenas exist
+ *	  arena->life			rwsem: arena emptied (write) against
+ *					batch calls (read); faults need it not,
+ *					their VMA keeps the arena from emptying
+ *	    block->lock			mutex: slots or pages of one block
+ *	    arena->table_lock		mutex: pages of the table
+ *	      page lock			when ownership of a pinned page ends
+ *	      i_mmap_rwsem, PT lock	inside the core's calls
+ *	      pool->lock		spinlock, innermost; all the shrinker takes
+ *
+ * User memory is never touched under any of these: an argument may lie on an
+ * arena's own stack, whose fault takes block->lock.
+ */
+#ifndef _BURROW_H
+#define _BURROW_H
+
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/rwsem.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+
+#include <uapi/linux/burrow.h>
+
+#include "compat.h"
+
+#define BURROW_VERSION_STRING	"0.1.0"
+
+/*
+ * File offsets: each arena has a window of its own, its table another, so
+ * that an offset names both without a search.
+ */
+#define BURROW_WINDOW_SHIFT	(47 - PAGE_SHIFT)
+#define BURROW_WINDOW_MASK	((1UL << BURROW_WINDOW_SHIFT) - 1)
+#define BURROW_TABLE_WINDOWS	0x4000UL
+
+#define BURROW_BLOCK_SHIFT	(21 - PAGE_SHIFT)
+#define BURROW_BLOCK_PAGES	(1UL << BURROW_BLOCK_SHIFT)
+
+/* Pages that move together through arrays on the kernel stack. */
+#define BURROW_BATCH		64
+
+/* Default and largest of burrow_arena_create.batch, in pages. */
+#define BURROW_STACK_BATCH	256
+#define BURROW_HEAP_BATCH	16
+#define BURROW_BATCH_MAX	4096
+
+/* Sizes in the histogram of growth: one page, up to 2, 4, ... pages. */
+#define BURROW_SIZES		19
+
+/**
+ * struct burrow_counters - what one CPU counted for a context
+ *
+ * Per CPU, written by this CPU only, read by summing. Gauges (stack, heap,
+ * table) may be negative on one CPU; only their sum means something.
+ */
+struct burrow_counters {
+	s64 stack_pages;
+	s64 heap_pages;
+	s64 table_pages;
+	u64 faults;
+	u64 grows;
+	u64 recycled;
+	u64 fresh;
+	u64 trims;
+	u64 trim_races;
+	u64 overflows;
+	u64 limits;
+	u64 nomem;
+	u64 grow_sizes[BURROW_SIZES];
+};
+
+#define burrow_count(ctx, field, n) \
+	this_cpu_add((ctx)->counters->field, (n))
+
+/**
+ * struct burrow_user - the pages of one user's contexts together
+ * @node:	in the list of users, under burrow_users_lock
+ * @uid:	immutable
+ * @refs:	contexts, under burrow_users_lock
+ * @pages:	charged, atomic
+ */
+struct burrow_user {
+	struct list_head node;
+	kuid_t uid;
+	unsigned int refs;
+	atomic_long_t pages;
+};
+
+/**
+ * struct burrow_pool - recycled pages, linked through page_private()
+ * @lock:	protects @first and @count
+ * @first:	the page given out next
+ * @count:	pages, read without the lock as a hint
+ */
+struct burrow_pool {
+	spinlock_t lock;
+	struct page *first;
+	unsigned long count;
+};
+
+/**
+ * struct burrow_context - one open of the device
+ * @mm:		the owner, held by mmgrab(); immutable
+ * @pid:	its process id for events; immutable
+ * @inode:	private anonymous inode, the address space; immutable
+ * @user:	immutable
+ * @ready:	the version call was made; set once
+ * @lock:	protects insertion into and removal from @arenas
+ * @arenas:	by number; looked up under @lock or by their own pages
+ * @owner_maps:	mappings that the owner has, of all arenas; atomic
+ * @pages:	pages charged: in blocks, tables and pool; atomic
+ * @pool:	its own lock
+ * @shrinker:	immutable after open
+ * @counters:	per CPU
+ * @debugfs:	directory; immutable after open
+ */
+struct burrow_context {
+	struct mm_struct *mm;
+	pid_t pid;
+	struct inode *inode;
+	struct burrow_user *user;
+	bool ready;
+	struct mutex lock;
+	struct xarray arenas;
+	atomic_t owner_maps;
+	atomic_long_t pages;
+	struct burrow_pool pool;
+	struct burrow_shrinker shrinker;
+	struct burrow_counters __percpu *counters;
+	struct dentry *debugfs;
+};
+
+/**
+ * struct burrow_stack - the stack in one slot
+ * @lowest:	its lowest page; each page's private is the next higher one
+ * @pages:	how many, without a hole from the upper end of the slot
+ * @peak:	most of @pages since it was last empty
+ *
+ * All under the block's lock.
+ */
+struct burrow_stack {
+	struct page *lowest;
+	u32 pages;
+	u32 peak;
+};
+
+/**
+ * struct burrow_block - what an arena owns in 2 MiB, or in a slot if larger
+ * @lock:	protects @stacks and @pages
+ * @dirty:	a bit for each page written behind the hardware's back or
+ *		unmapped dirty since the last harvest; atomic
+ * @stacks:	stack arena: the block's slots, lowest first
+ * @pages:	heap arena: the block's pages
+ */
+struct burrow_block {
+	struct mutex lock;
+	unsigned long *dirty;
+	union {
+		DECLARE_FLEX_ARRAY(struct burrow_stack, stacks);
+		DECLARE_FLEX_ARRAY(struct page *, pages);
+	};
+};
+
+/**
+ * struct burrow_arena - a stack or heap arena
+ * @ref:	the context's reference and those of calls under way
+ * @ctx:	immutable, as all up to @window
+ * @id:		number in the context
+ * @kind:	BURROW_ARENA_STACK or BURROW_ARENA_HEAP
+ * @flags:	BURROW_ARENA_*
+ * @batch:	pages mapped by a fault beyond what is needed
+ * @stride_shift: stack: log2 of the pages of a slot
+ * @limit:	stack: pages of a slot above the guard
+ * @slots:	stack: number of slots
+ * @block_shift: log2 of the pages of a block
+ * @length:	pages
+ * @table_length: pages of the table
+ * @window:	page offset of the arena in the context's address space
+ * @base:	address of the arena's first page if the mapping made last were
+ *		of all of it: a hint for burrow_arena_vma(), read and written
+ *		without a lock
+ * @maps:	mappings of arena and table, anybody's; atomic
+ * @owner_maps:	those of the owner; atomic
+ * @life:	write: pages and blocks go; read: batch calls
+ * @dir:	directory of pages of 512 pointers to blocks; entries appear
+ *		once (cmpxchg) and go under @life
+ * @table_lock:	protects insertion into @table
+ * @table:	pages of the table; entries appear once and go under @life
+ */
+struct burrow_arena {
+	struct kref ref;
+	struct burrow_context *ctx;
+	u32 id;
+	u32 kind;
+	u32 flags;
+	unsigned int batch;
+	unsigned int stride_shift;
+	unsigned long limit;
+	unsigned long slots;
+	unsigned int block_shift;
+	unsigned long length;
+	unsigned long table_length;
+	pgoff_t window;
+	unsigned long base;
+	atomic_t maps;
+	atomic_t owner_maps;
+	struct rw_semaphore life;
+	struct burrow_block ***dir;
+	struct mutex table_lock;
+	struct page **table;
+};
+
+/* context.c */
+extern const struct file_operations burrow_context_fops;
+
+/* arena.c */
+int burrow_arena_create(struct burrow_context *ctx,
+			struct burrow_arena_create *args);
+int burrow_arena_destroy(struct burrow_context *ctx, u32 id);
+struct burrow_arena *burrow_arena_get(struct burrow_context *ctx, u32 id,
+				      u32 kind);
+void burrow_arena_put(struct burrow_arena *arena);
+void burrow_arena_release_all(struct burrow_context *ctx);
+struct vm_area_struct *burrow_arena_vma(struct burrow_arena *arena,
+					unsigned long page,
+					struct vm_area_struct *hint);
+int burrow_arena_mmap(struct burrow_context *ctx, struct vm_area_struct *vma);
+
+/* block.c */
+struct burrow_block *burrow_block_find(struct burrow_arena *arena,
+				       unsigned long page);
+struct burrow_block *burrow_block_get(struct burrow_arena *arena,
+				      unsigned long page);
+void burrow_block_free_all(struct burrow_arena *arena);
+int burrow_block_insert(struct vm_area_struct *vma, unsigned long addr,
+			struct page **pages, unsigned long n);
+extern const struct address_space_operations burrow_block_aops;
+
+/* stack.c */
+vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf);
+void burrow_stack_drop(struct burrow_arena *arena, struct burrow_stack *stack,
+		       unsigned long keep);
+unsigned int burrow_stack_collect(const struct burrow_stack *stack,
+				  unsigned long depth, struct page **pages,
+				  unsigned int n);
+long burrow_stack_info(struct burrow_context *ctx,
+		       struct burrow_slot_info *args);
+u64 burrow_stack_goroutine(struct burrow_arena *arena, unsigned long slot);
+struct burrow_slot *burrow_stack_entry(struct burrow_arena *arena,
+				       unsigned long slot);
+vm_fault_t burrow_stack_table_fault(struct burrow_arena *arena,
+				    struct vm_fault *vmf);
+
+/* trim.c */
+long burrow_trim(struct burrow_context *ctx, struct burrow_trim *args);
+
+/* heap.c */
+vm_fault_t burrow_heap_fault(struct burrow_arena *arena, struct vm_fault *vmf);
+long burrow_heap_release(struct burrow_context *ctx,
+			 struct burrow_release *args);
+
+/* dirty.c */
+long burrow_dirty(struct burrow_context *ctx, struct burrow_dirty *args);
+
+/* pool.c */
+extern unsigned long burrow_context_limit;
+extern unsigned long burrow_user_limit;
+extern unsigned long burrow_pool_limit;
+void burrow_pool_init_limits(void);
+int burrow_pool_open(struct burrow_context *ctx);
+void burrow_pool_close(struct burrow_context *ctx);
+unsigned int burrow_pool_take(struct burrow_context *ctx, struct page **pages,
+			      unsigned int n);
+void burrow_pool_give(struct burrow_context *ctx, struct page *first,
+		      struct page *last, unsigned long n);
+void burrow_pool_drain(struct burrow_context *ctx);
+int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
+		      unsigned int n);
+void burrow_pool_free(struct burrow_context *ctx, struct page *page);
+void *burrow_pool_zalloc(struct burrow_context *ctx, size_t size);
+
+/* stats.c */
+void burrow_stats_init(void);
+void burrow_stats_exit(void);
+int burrow_stats_open(struct burrow_context *ctx);
+void burrow_stats_close(struct burrow_context *ctx);
+void burrow_stats_fill(struct burrow_context *ctx,
+		       struct burrow_context_stats *args);
+
+static inline u32 burrow_arena_slots_shift(const struct burrow_arena *arena)
+{
+	return arena->block_shift - arena->stride_shift;
+}
+
+/* Byte offset of a page of the arena in the context's address space. */
+static inline loff_t burrow_arena_offset(const struct burrow_arena *arena,
+					 unsigned long page)
+{
+	return (loff_t)(arena->window + page) << PAGE_SHIFT;
+}
+
+#endif /* _BURROW_H */

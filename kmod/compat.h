@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only file that knows kernel versions. Each difference has one name here
+ * and the newest kernel's meaning.
+ */
+#ifndef _BURROW_COMPAT_H
+#define _BURROW_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || \
+	LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+#error "burrow supports Linux 6.1 to 7.2: build against headers of one of these"
+#endif
+
+#ifndef CONFIG_MAPPING_DIRTY_HELPERS
+#error "burrow needs a kernel with CONFIG_MAPPING_DIRTY_HELPERS"
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
+}
+#endif
+
+/* 6.16 took ->index away from struct page; a folio of one page has it. */
+static inline void burrow_page_set_place(struct page *page,
+					 struct address_space *mapping,
+					 pgoff_t index)
+{
+	struct folio *folio = (struct folio *)page;
+
+	folio->mapping = mapping;
+	folio->index = index;
+}
+
+/*
+ * From 6.7 on userfaultfd can put a write-protect marker where a page would
+ * go, on any mapping; nothing can be inserted over it.
+ */
+static inline bool burrow_fault_on_marker(struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	return false;
+#else
+	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
+	       !pte_none(vmf->orig_pte);
+#endif
+}
+
+/* Shrinkers are allocated by the core from 6.7 on. */
+struct burrow_shrinker {
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	struct shrinker shrinker;
+#else
+	struct shrinker *shrinker;
+#endif
+};
+
+typedef unsigned long burrow_shrink_fn(struct shrinker *s,
+				       struct shrink_control *sc);
+
+static inline int burrow_shrinker_register(struct burrow_shrinker *bs,
+					   burrow_shrink_fn *count,
+					   burrow_shrink_fn *scan, pid_t pid)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	bs->shrinker.count_objects = count;
+	bs->shrinker.scan_objects = scan;
+	bs->shrinker.seeks = 1;
+	return register_shrinker(&bs->shrinker, "burrow:%d", pid);
+#else
+	bs->shrinker = shrinker_alloc(0, "burrow:%d", pid);
+	if (!bs->shrinker)
+		return -ENOMEM;
+	bs->shrinker->count_objects = count;
+	bs->shrinker->scan_objects = scan;
+	bs->shrinker->seeks = 1;
+	bs->shrinker->private_data = bs;
+	shrinker_register(bs->shrinker);
+	return 0;
+#endif
+}
+
+static inline void burrow_shrinker_unregister(struct burrow_shrinker *bs)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	unregister_shrinker(&bs->shrinker);
+#else
+	shrinker_free(bs->shrinker);
+#endif
+}
+
+static inline struct burrow_shrinker *burrow_shrinker_of(struct shrinker *s)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	return container_of(s, struct burrow_shrinker, shrinker);
+#else
+	return s->private_data;
+#endif
+}
+
+#endif /* _BURROW_COMPAT_H */
