@@ -61,16 +61,22 @@ static void burrow_vma_count(struct vm_area_struct *vma)
 	}
 }
 
-/* A mapping was split, or copied by fork(): what fork() copied is not the child's. */
+/*
+ * A mapping was split, or is being copied by fork(). What belongs to the parent
+ * is not for the child: fork() copies page tables after this call, but for a
+ * mapping that is to be wiped; older kernels did before it.
+ */
 static void burrow_vma_open(struct vm_area_struct *vma)
 {
 	struct burrow_arena *arena = vma->vm_private_data;
 
 	burrow_vma_count(vma);
-	if (!burrow_vma_is_owner(vma))
-		unmap_mapping_range(arena->ctx->inode->i_mapping,
-				    (loff_t)vma->vm_pgoff << PAGE_SHIFT,
-				    vma->vm_end - vma->vm_start, 1);
+	if (burrow_vma_is_owner(vma))
+		return;
+	vm_flags_set(vma, VM_WIPEONFORK);
+	unmap_mapping_range(arena->ctx->inode->i_mapping,
+			    (loff_t)vma->vm_pgoff << PAGE_SHIFT,
+			    vma->vm_end - vma->vm_start, 1);
 }
 
 static void burrow_vma_close(struct vm_area_struct *vma)
@@ -237,6 +243,7 @@ static int burrow_arena_check_stack(struct burrow_arena_create *args)
 {
 	if (!is_power_of_2(args->stride) || args->stride < BURROW_STRIDE_MIN ||
 	    args->stride > BURROW_STRIDE_MAX || args->bytes || !args->slots ||
+	    args->slots > BURROW_SLOTS_MAX ||
 	    args->slots > BURROW_ARENA_BYTES_MAX / args->stride)
 		return -EINVAL;
 	if (!args->guard)
@@ -281,20 +288,38 @@ static void burrow_arena_free(struct kref *ref)
 {
 	struct burrow_arena *arena = container_of(ref, struct burrow_arena, ref);
 
+	burrow_pool_uncharge(arena->ctx, arena->records);
 	kvfree(arena->table);
 	kvfree(arena->dir);
 	kfree(arena);
 }
 
-/* Only what grows with the reservation is allocated: 8 bytes a GiB and a
- * pointer for each page of the table.
+/*
+ * Only what grows with the reservation is allocated and charged: a directory
+ * of 8 bytes a GiB, and a pointer for each page of the table.
  */
+static int burrow_arena_alloc_records(struct burrow_arena *arena)
+{
+	unsigned long blocks, dir, pages;
+
+	blocks = DIV_ROUND_UP(arena->length, 1UL << arena->block_shift);
+	dir = DIV_ROUND_UP(blocks, PTRS_PER_PTE);
+	pages = DIV_ROUND_UP((dir + arena->table_length) * sizeof(void *),
+			     PAGE_SIZE);
+	if (!burrow_pool_try_charge(arena->ctx, pages))
+		return -ENOMEM;
+	arena->records = pages;
+	arena->dir = kvcalloc(dir, sizeof(*arena->dir), GFP_KERNEL_ACCOUNT);
+	arena->table = kvcalloc(max(arena->table_length, 1UL),
+				sizeof(*arena->table), GFP_KERNEL_ACCOUNT);
+	return arena->dir && arena->table ? 0 : -ENOMEM;
+}
+
 static struct burrow_arena *
 burrow_arena_new(struct burrow_context *ctx,
 		 const struct burrow_arena_create *args)
 {
 	struct burrow_arena *arena;
-	unsigned long blocks;
 
 	arena = kzalloc(sizeof(*arena), GFP_KERNEL_ACCOUNT);
 	if (!arena)
@@ -316,12 +341,7 @@ burrow_arena_new(struct burrow_context *ctx,
 	}
 	init_rwsem(&arena->life);
 	mutex_init(&arena->table_lock);
-	blocks = DIV_ROUND_UP(arena->length, 1UL << arena->block_shift);
-	arena->dir = kvcalloc(DIV_ROUND_UP(blocks, PTRS_PER_PTE),
-			      sizeof(*arena->dir), GFP_KERNEL_ACCOUNT);
-	arena->table = kvcalloc(max(arena->table_length, 1UL),
-				sizeof(*arena->table), GFP_KERNEL_ACCOUNT);
-	if (!arena->dir || !arena->table) {
+	if (burrow_arena_alloc_records(arena)) {
 		burrow_arena_put(arena);
 		return NULL;
 	}

@@ -164,8 +164,8 @@ void burrow_block_free_all(struct burrow_arena *arena)
 /**
  * burrow_block_insert() - map owned pages
  * @vma:	a mapping of their arena
- * @addr:	where the first belongs; may lie outside of @vma
- * @pages:	in order of address
+ * @first:	page offset of the first; may lie outside of @vma
+ * @pages:	in order of offset
  * @n:		how many
  *
  * A page that has a PTE already is left alone: a racing fault was faster. What
@@ -176,25 +176,22 @@ void burrow_block_free_all(struct burrow_arena *arena)
  *
  * Return: 0, or -ENOMEM for want of a page table.
  */
-int burrow_block_insert(struct vm_area_struct *vma, unsigned long addr,
+int burrow_block_insert(struct vm_area_struct *vma, pgoff_t first,
 			struct page **pages, unsigned long n)
 {
-	unsigned long end = min(addr + n * PAGE_SIZE, vma->vm_end);
+	pgoff_t pgoff = max(first, vma->vm_pgoff);
+	pgoff_t end = min(first + n, vma->vm_pgoff + vma_pages(vma));
 	unsigned long left;
 	int err;
 
-	if (addr < vma->vm_start) {
-		pages += (vma->vm_start - addr) >> PAGE_SHIFT;
-		addr = vma->vm_start;
-	}
-	while (addr < end) {
-		n = (end - addr) >> PAGE_SHIFT;
-		left = n;
-		err = vm_insert_pages(vma, addr, pages, &left);
+	while (pgoff < end) {
+		left = end - pgoff;
+		err = vm_insert_pages(vma, vma->vm_start +
+				      ((pgoff - vma->vm_pgoff) << PAGE_SHIFT),
+				      pages + (pgoff - first), &left);
 		if (err != -EBUSY)
 			return err;
-		addr += (n - left + 1) * PAGE_SIZE;
-		pages += n - left + 1;
+		pgoff = end - left + 1;
 	}
 	return 0;
 }

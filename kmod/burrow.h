@@ -195,6 +195,7 @@ struct burrow_block {
  * @block_shift: log2 of the pages of a block
  * @length:	pages
  * @table_length: pages of the table
+ * @records:	pages charged for @dir and @table
  * @window:	page offset of the arena in the context's address space
  * @base:	address of the arena's first page if the mapping made last were
  *		of all of it: a hint for burrow_arena_vma(), read and written
@@ -220,6 +221,7 @@ struct burrow_arena {
 	unsigned int block_shift;
 	unsigned long length;
 	unsigned long table_length;
+	unsigned long records;
 	pgoff_t window;
 	unsigned long base;
 	atomic_t maps;
@@ -252,7 +254,7 @@ struct burrow_block *burrow_block_find(struct burrow_arena *arena,
 struct burrow_block *burrow_block_get(struct burrow_arena *arena,
 				      unsigned long page);
 void burrow_block_free_all(struct burrow_arena *arena);
-int burrow_block_insert(struct vm_area_struct *vma, unsigned long addr,
+int burrow_block_insert(struct vm_area_struct *vma, pgoff_t first,
 			struct page **pages, unsigned long n);
 extern const struct address_space_operations burrow_block_aops;
 
@@ -289,6 +291,8 @@ extern unsigned long burrow_pool_limit;
 void burrow_pool_init_limits(void);
 int burrow_pool_open(struct burrow_context *ctx);
 void burrow_pool_close(struct burrow_context *ctx);
+bool burrow_pool_try_charge(struct burrow_context *ctx, long n);
+void burrow_pool_uncharge(struct burrow_context *ctx, long n);
 unsigned int burrow_pool_take(struct burrow_context *ctx, struct page **pages,
 			      unsigned int n);
 void burrow_pool_give(struct burrow_context *ctx, struct page *first,

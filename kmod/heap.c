@@ -51,7 +51,6 @@ static vm_fault_t burrow_heap_map(struct burrow_arena *arena,
 				   BURROW_BLOCK_PAGES);
 	unsigned int first = (page - start) & ~(batch - 1);
 	unsigned int want = page - start - first, n;
-	unsigned long addr;
 
 	n = burrow_heap_fill(arena, block, start, first, batch);
 	if (n <= want) {
@@ -62,8 +61,8 @@ static vm_fault_t burrow_heap_map(struct burrow_arena *arena,
 		if (!n)
 			return VM_FAULT_SIGBUS;
 	}
-	addr = (vmf->address & PAGE_MASK) - (unsigned long)want * PAGE_SIZE;
-	if (burrow_block_insert(vmf->vma, addr, block->pages + first, n))
+	if (burrow_block_insert(vmf->vma, vmf->pgoff - want,
+				block->pages + first, n))
 		return VM_FAULT_SIGBUS;
 	return VM_FAULT_NOPAGE;
 }

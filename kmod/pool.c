@@ -57,13 +57,14 @@ void burrow_pool_init_limits(void)
 		burrow_pool_limit = memory / 16;
 }
 
-static void burrow_pool_uncharge(struct burrow_context *ctx, long n)
+void burrow_pool_uncharge(struct burrow_context *ctx, long n)
 {
 	atomic_long_sub(n, &ctx->pages);
 	atomic_long_sub(n, &ctx->user->pages);
 }
 
-static bool burrow_pool_try_charge(struct burrow_context *ctx, long n)
+/* Charge @n pages or, past a limit, none. */
+bool burrow_pool_try_charge(struct burrow_context *ctx, long n)
 {
 	long mine = atomic_long_add_return(n, &ctx->pages);
 	long users = atomic_long_add_return(n, &ctx->user->pages);
@@ -103,14 +104,14 @@ static unsigned int burrow_pool_charge(struct burrow_context *ctx,
 }
 
 /*
- * Whoever faults a page in (a debugger, an io_uring worker), the owner's
- * cgroup pays. Returns what burrow_pool_unbill() needs to put back.
+ * Whoever faults a page in (a debugger, a kernel thread that borrowed the mm),
+ * the owner's cgroup pays. Returns what burrow_pool_unbill() needs to put back.
  */
 static struct mem_cgroup *burrow_pool_bill(struct burrow_context *ctx,
 					   struct mem_cgroup **owner)
 {
 	*owner = NULL;
-	if (likely(current->mm == ctx->mm))
+	if (likely(current->mm == ctx->mm && !(current->flags & PF_KTHREAD)))
 		return NULL;
 	*owner = get_mem_cgroup_from_mm(ctx->mm);
 	return set_active_memcg(*owner);

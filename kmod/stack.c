@@ -86,7 +86,7 @@ vm_fault_t burrow_stack_table_fault(struct burrow_arena *arena,
 
 	page = burrow_stack_table_page(arena, vmf->pgoff & BURROW_WINDOW_MASK);
 	if (!page ||
-	    burrow_block_insert(vmf->vma, vmf->address & PAGE_MASK, &page, 1))
+	    burrow_block_insert(vmf->vma, vmf->pgoff, &page, 1))
 		return VM_FAULT_SIGBUS;
 	return VM_FAULT_NOPAGE;
 }
@@ -125,7 +125,7 @@ static vm_fault_t burrow_stack_reinsert(struct vm_fault *vmf,
 	unsigned int n;
 
 	n = burrow_stack_collect(stack, depth, pages, ARRAY_SIZE(pages));
-	if (burrow_block_insert(vmf->vma, vmf->address & PAGE_MASK, pages, n))
+	if (burrow_block_insert(vmf->vma, vmf->pgoff, pages, n))
 		return VM_FAULT_SIGBUS;
 	return VM_FAULT_NOPAGE;
 }
@@ -164,8 +164,7 @@ static int burrow_stack_extend(struct burrow_growth *g, unsigned long n)
 {
 	struct burrow_context *ctx = g->arena->ctx;
 	struct page *pages[BURROW_BATCH];
-	struct vm_fault *vmf = g->vmf;
-	unsigned long addr;
+	pgoff_t top;
 	int got;
 
 	n = min_t(unsigned long, n, BURROW_BATCH);
@@ -176,10 +175,10 @@ static int burrow_stack_extend(struct burrow_growth *g, unsigned long n)
 		if (got < 0)
 			return got;
 	}
-	burrow_stack_push(g->stack, pages, got, vmf->pgoff + g->depth);
-	addr = (vmf->address & PAGE_MASK) +
-	       ((long)g->depth - (long)g->stack->pages + 1) * PAGE_SIZE;
-	return burrow_block_insert(vmf->vma, addr, pages, got);
+	top = g->vmf->pgoff + g->depth;
+	burrow_stack_push(g->stack, pages, got, top);
+	return burrow_block_insert(g->vmf->vma, top - g->stack->pages + 1,
+				   pages, got);
 }
 
 static void burrow_stack_grown(struct burrow_growth *g, unsigned long slot,

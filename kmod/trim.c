@@ -142,9 +142,7 @@ static void burrow_trim_remap(struct burrow_trimming *t,
 		return;
 	n = burrow_stack_collect(stack, stack->pages - 1, pages,
 				 ARRAY_SIZE(pages));
-	burrow_block_insert(t->vma, t->vma->vm_start +
-			    ((arena->window + page - t->vma->vm_pgoff) <<
-			     PAGE_SHIFT), pages, n);
+	burrow_block_insert(t->vma, arena->window + page, pages, n);
 }
 
 /* Pages are unmapped and flushed: drop those of a slot that did not wake. */

@@ -44,6 +44,9 @@
 #define BURROW_ARENA_BYTES_MAX	(1ULL << 47)
 #define BURROW_ARENAS_MAX	1024
 
+/* The most slots of an arena. */
+#define BURROW_SLOTS_MAX	(1ULL << 27)
+
 #define BURROW_IOC_MAGIC	0xB7
 
 /* Feature bits of struct burrow_version. */
