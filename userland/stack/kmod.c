@@ -228,6 +228,15 @@ static void kmod_advise(struct burrow_stack_pool *pool, int err, char *text,
 		 (unsigned long long)version.user_limit >> 20);
 }
 
+static const char *kmod_no_memory(struct burrow_stack_pool *pool)
+{
+	struct burrow_context_stats stats = { .size = sizeof(stats) };
+
+	if (!ioctl(pool->fd, BURROW_IOC_STATS, &stats) && stats.limits)
+		return "a limit of the module is met: raise its parameters, in /sys/module/burrow/parameters";
+	return "the system or the memory cgroup has none left";
+}
+
 static void kmod_stats(struct burrow_stack_pool *pool, uint64_t *bytes,
 		       uint64_t *grows)
 {
@@ -252,5 +261,6 @@ const struct burrow_stack_backend burrow_stack_kmod = {
 	.trim = kmod_trim,
 	.resident = kmod_resident,
 	.advise = kmod_advise,
+	.no_memory = kmod_no_memory,
 	.stats = kmod_stats,
 };

@@ -230,6 +230,12 @@ static void mmap_advise(struct burrow_stack_pool *pool, int err, char *text,
 			 strerror(-err), maps, maps * 16);
 }
 
+static const char *mmap_no_memory(struct burrow_stack_pool *pool)
+{
+	(void)pool;
+	return "the system or the memory cgroup has none left";
+}
+
 static void mmap_stats(struct burrow_stack_pool *pool, uint64_t *bytes,
 		       uint64_t *grows)
 {
@@ -265,5 +271,6 @@ const struct burrow_stack_backend burrow_stack_mmap = {
 	.trim = mmap_trim,
 	.resident = mmap_resident,
 	.advise = mmap_advise,
+	.no_memory = mmap_no_memory,
 	.stats = mmap_stats,
 };

@@ -27,7 +27,7 @@
 #define SLOTS_MAX	(4U << 20)	/* of one arena */
 #define SLOTS_FIRST	64		/* of a class that few will use */
 #define ARENA_BYTES	(1ULL << 40)
-#define BATCH		64		/* entries of one trim on our stack */
+#define BATCH		32		/* entries of one trim on our stack */
 
 const struct burrow_stack_backend *const burrow_stack_backends[] = {
 	&burrow_stack_kmod,
@@ -294,13 +294,25 @@ int burrow_stack_get(struct burrow_stack_pool *pool, int class,
 	return 0;
 }
 
-static int by_place(const void *a, const void *b)
+static bool lies_before(const struct burrow_stack *a,
+			const struct burrow_stack *b)
 {
-	const struct burrow_stack *x = a, *y = b;
+	if (a->arena != b->arena)
+		return a->arena < b->arena;
+	return a->slot < b->slot;
+}
 
-	if (x->arena != y->arena)
-		return x->arena < y->arena ? -1 : 1;
-	return x->slot < y->slot ? -1 : x->slot > y->slot;
+/* Few, and on a stack that may be small: no qsort(), which can allocate. */
+static void sort_copy(struct burrow_stack *to, const struct burrow_stack *from,
+		      uint32_t n)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = i; j && lies_before(&from[i], &to[j - 1]); j--)
+			to[j] = to[j - 1];
+		to[j] = from[i];
+	}
 }
 
 /* The first stacks that lie in one arena, sorted; how many they are. */
@@ -334,8 +346,7 @@ int64_t burrow_stack_trim(const struct burrow_stack *stacks, uint32_t n,
 
 	for (done = 0; done < n; done += part) {
 		part = n - done < BATCH ? n - done : BATCH;
-		memcpy(sorted, stacks + done, part * sizeof(sorted[0]));
-		qsort(sorted, part, sizeof(sorted[0]), by_place);
+		sort_copy(sorted, stacks + done, part);
 		for (i = 0; i < part;)
 			i += trim_run(sorted + i, part - i, keep, &bytes);
 	}

@@ -109,6 +109,7 @@ struct burrow_stack_report {
  *		one arena; fills the results; bytes given back or negative errno
  * @resident:	bytes of memory that a slot has now, or negative errno
  * @advise:	says why a promise could not be given, and what to do
+ * @no_memory:	says why a stack could not grow; for signal handlers
  * @stats:	bytes of memory in all slots, and the number of growths so far
  *		that the backend knows of
  */
@@ -126,6 +127,7 @@ struct burrow_stack_backend {
 	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t slot);
 	void (*advise)(struct burrow_stack_pool *pool, int err, char *text,
 		       size_t len);
+	const char *(*no_memory)(struct burrow_stack_pool *pool);
 	void (*stats)(struct burrow_stack_pool *pool, uint64_t *bytes,
 		      uint64_t *grows);
 };

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Formatted lines without stdio: a crash report is written on a small signal
+ * stack, by a thread that may hold any lock of libc.
+ */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "backtrace.h"
+#include "print.h"
+#include "../sched/sched.h"
+
+struct line {
+	char text[512];
+	size_t len;
+};
+
+static void put(struct line *line, char c)
+{
+	if (line->len < sizeof(line->text))
+		line->text[line->len++] = c;
+}
+
+static void put_string(struct line *line, const char *s)
+{
+	while (*s)
+		put(line, *s++);
+}
+
+static void put_number(struct line *line, uint64_t n, unsigned int base)
+{
+	char digits[20];
+	int i = 0;
+
+	do {
+		digits[i++] = "0123456789abcdef"[n % base];
+		n /= base;
+	} while (n);
+	while (i)
+		put(line, digits[--i]);
+}
+
+static void put_signed(struct line *line, int n)
+{
+	if (n < 0)
+		put(line, '-');
+	put_number(line, n < 0 ? -(uint64_t)n : (uint64_t)n, 10);
+}
+
+static void put_args(struct line *line, const char *format, va_list args)
+{
+	bool wide;
+
+	for (; *format; format++) {
+		if (*format != '%') {
+			put(line, *format);
+			continue;
+		}
+		format++;
+		wide = *format == 'l' || *format == 'z';
+		if (wide)
+			format++;
+		if (*format == 's')
+			put_string(line, va_arg(args, const char *));
+		else if (*format == 'd')
+			put_signed(line, va_arg(args, int));
+		else if (*format == 'u' || *format == 'x')
+			put_number(line, wide ? va_arg(args, unsigned long) :
+						va_arg(args, unsigned int),
+				   *format == 'x' ? 16 : 10);
+		else
+			put(line, *format);
+	}
+}
+
+void burrow_print(int fd, const char *format, ...)
+{
+	struct line line;
+	va_list args;
+	size_t done;
+	ssize_t n;
+
+	line.len = 0;
+	va_start(args, format);
+	put_args(&line, format, args);
+	va_end(args);
+
+	for (done = 0; done < line.len; done += n) {
+		n = write(fd, line.text + done, line.len - done);
+		if (n <= 0)
+			return;
+	}
+}
+
+void burrow_misuse(const char *call, const char *what)
+{
+	struct goroutine *g = burrow_current();
+
+	if (g)
+		burrow_print(STDERR_FILENO, "burrow: goroutine %lu%s%s%s: %s: %s\n",
+			     g->id, BURROW_NAME_ARGS(g), call, what);
+	else
+		burrow_print(STDERR_FILENO, "burrow: %s: %s\n", call, what);
+	burrow_backtrace(STDERR_FILENO);
+	abort();
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What the program sets, then what the environment says, then the default.
+ *
+ * Called by burrow_run() before anything is started. A value that can't be is
+ * never passed over: it ends the start with a line that names it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../debug/print.h"
+#include "sched.h"
+
+int burrow_sized_copy(void *to, size_t size, const void *from, size_t least)
+{
+	size_t given = *(const size_t *)from;
+	const char *bytes = from;
+	size_t i;
+
+	if (given < least)
+		return -EINVAL;
+	for (i = size; i < given; i++) {
+		if (bytes[i])
+			return -E2BIG;
+	}
+	memset(to, 0, size);
+	memcpy(to, from, given < size ? given : size);
+	return 0;
+}
+
+static int bad(const char *name, const char *value, const char *what)
+{
+	burrow_print(STDERR_FILENO, "burrow: %s=%s: %s\n", name, value, what);
+	return -EINVAL;
+}
+
+static const char *env(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+/* Bytes, with KiB, MiB or GiB behind or nothing; 0 if it is no such thing. */
+static size_t parse_size(const char *text)
+{
+	static const struct { const char *unit; int shift; } units[] = {
+		{ "", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 },
+	};
+	unsigned long long n;
+	unsigned int i;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return 0;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno)
+		return 0;
+	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!strcmp(end, units[i].unit) &&
+		    n <= SIZE_MAX >> units[i].shift)
+			return n << units[i].shift;
+	}
+	return 0;
+}
+
+static int read_stack_max(struct burrow_config *config)
+{
+	const char *text = env("BURROW_STACKMAX");
+
+	if (!config->stack_max && text) {
+		config->stack_max = parse_size(text);
+		if (burrow_stack_class_for(config->stack_max) < 0 ||
+		    !config->stack_max)
+			return bad("BURROW_STACKMAX", text,
+				   "not a size up to 896MiB, as 512KiB or 8MiB are");
+	}
+	if (!config->stack_max)
+		config->stack_max = BURROW_STACK_DEFAULT / 2;
+	if (burrow_stack_class_for(config->stack_max) < 0) {
+		burrow_print(STDERR_FILENO,
+			     "burrow: stack_max %lu: more than 896 MiB\n",
+			     config->stack_max);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int read_backend(struct burrow_config *config)
+{
+	static const char *const names[] = { "auto", "kmod", "mmap" };
+	const char *text = env("BURROW_BACKEND");
+	unsigned int i;
+
+	if (config->backend > BURROW_BACKEND_MMAP) {
+		burrow_print(STDERR_FILENO, "burrow: no such backend: %u\n",
+			     config->backend);
+		return -EINVAL;
+	}
+	if (config->backend || !text)
+		return 0;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(text, names[i])) {
+			config->backend = i;
+			return 0;
+		}
+	}
+	return bad("BURROW_BACKEND", text, "not one of auto, kmod, mmap");
+}
+
+static int read_procs(struct burrow_config *config)
+{
+	const char *text = env("BURROW_PROCS");
+	char *end;
+	long n;
+
+	if (config->procs < 0) {
+		burrow_print(STDERR_FILENO, "burrow: procs %d: less than 0\n",
+			     config->procs);
+		return -EINVAL;
+	}
+	if (config->procs || !text)
+		return 0;
+	n = strtol(text, &end, 10);
+	if (*end || n < 1 || n > INT_MAX)
+		return bad("BURROW_PROCS", text, "not a number of processors");
+	config->procs = n;
+	return 0;
+}
+
+static int read_debug(struct burrow_config *config)
+{
+	const char *text = env("BURROW_DEBUG");
+	const char *p;
+	size_t len;
+
+	for (p = text; p && *p; p += len + (p[len] == ',')) {
+		len = strcspn(p, ",");
+		if (len == 14 && !strncmp(p, "guardinstall=0", len))
+			config->no_guard_install = true;
+		else if (len)
+			return bad("BURROW_DEBUG", text,
+				   "knows guardinstall=0 and no other");
+	}
+	return 0;
+}
+
+int burrow_config_read(struct burrow_config *config,
+		       const struct burrow_options *opts)
+{
+	struct burrow_options o = { 0 };
+	int ret;
+
+	if (opts) {
+		ret = burrow_sized_copy(&o, sizeof(o), opts, sizeof(o.size));
+		if (ret) {
+			burrow_print(STDERR_FILENO,
+				     "burrow: burrow_options: size %lu is not this library's\n",
+				     opts->size);
+			return ret;
+		}
+	}
+	memset(config, 0, sizeof(*config));
+	config->procs = o.procs;
+	config->backend = o.backend;
+	config->stack_max = o.stack_max;
+
+	ret = read_procs(config);
+	if (!ret)
+		ret = read_backend(config);
+	if (!ret)
+		ret = read_stack_max(config);
+	if (!ret)
+		ret = read_debug(config);
+	return ret;
+}
