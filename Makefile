@@ -22,10 +22,15 @@ programs:
 setup: ## install what is missing from the distribution, by name
 	@selftests/setup
 
-check: ## all tests; the last line is `N passed, N failed, N skipped`
+check: ## all tests (KERNEL=); the last line is `N passed, N failed, N skipped`
 	@selftests/setup build vm
+	@selftests/vm/kmod $(KERNEL) >/dev/null
+	@$(MAKE) -s all
 	@$(MAKE) -s -C selftests all
-	@selftests/check
+	@selftests/check $(KERNEL)
+
+check-debug: ## the tests on a kernel with KASAN, lockdep, kmemleak
+	@$(MAKE) check KERNEL=debug
 
 # The command goes by the environment as it was written: neither make nor a
 # shell on the way takes its dollars and quotes apart.
@@ -45,4 +50,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / \
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all module programs setup check vm clean help
+.PHONY: all module programs setup check check-debug vm clean help

@@ -51,9 +51,9 @@ TIMEOUT=10 run 'echo early; sleep 600'
 is "a time-out is a failure" $status 124
 is "what was said before it is not lost" "$(cat "$tmp/out")" early
 
-ICOUNT=1 run 'nproc; grep -cw erms /proc/cpuinfo; a=$(date +%s); sleep 1000; echo $(($(date +%s) - a))'
+ICOUNT=1 run 'nproc; grep -cw erms /proc/cpuinfo; a=$(date +%s); sleep 1000; b=$(($(date +%s) - a)); echo $((b >= 1000 && b < 1010))'
 is "ICOUNT: one processor, no erms, guest time is not ours" \
-	"$(tr '\n' ' ' <"$tmp/out")" "1 0 1000 "
+	"$(tr '\n' ' ' <"$tmp/out")" "1 0 1 "
 
 MODULE=$(KMOD_SRC=$top/selftests/vm/provoke KMOD_OUT=$top/build/selftests/provoke \
 	"$top/selftests/vm/kmod" 6.1 2>"$tmp/err")
