@@ -214,15 +214,18 @@ static bool burrow_block_dirty_folio(struct address_space *mapping,
 	struct burrow_arena *arena;
 	struct burrow_block *block;
 
-	arena = xa_load(&ctx->arenas, index >> BURROW_WINDOW_SHIFT);
+	arena = burrow_arena_find(ctx, index >> BURROW_WINDOW_SHIFT);
 	if (!arena)	/* a table's page */
 		return false;
 	index &= BURROW_WINDOW_MASK;
 	block = burrow_block_find(arena, index);
 	if (!block)
 		return false;
-	return !test_and_set_bit(index & ((1UL << arena->block_shift) - 1),
-				 block->dirty);
+	index &= (1UL << arena->block_shift) - 1;
+	if (test_bit(index, block->dirty))
+		return false;
+	set_bit(index, block->dirty);
+	return true;
 }
 
 const struct address_space_operations burrow_block_aops = {

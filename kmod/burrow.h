@@ -37,7 +37,6 @@
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
-#include <linux/xarray.h>
 
 #include <uapi/linux/burrow.h>
 
@@ -126,7 +125,7 @@ struct burrow_pool {
  * @user:	immutable
  * @ready:	the version call was made; set once
  * @lock:	protects insertion into and removal from @arenas
- * @arenas:	by number; looked up under @lock or by their own pages
+ * @arenas:	by number, from 1; looked up under @lock or by their own pages
  * @owner_maps:	mappings that the owner has, of all arenas; atomic
  * @pages:	pages charged: in blocks, tables and pool; atomic
  * @pool:	its own lock
@@ -141,7 +140,7 @@ struct burrow_context {
 	struct burrow_user *user;
 	bool ready;
 	struct mutex lock;
-	struct xarray arenas;
+	struct burrow_arena *arenas[BURROW_ARENAS_MAX + 1];
 	atomic_t owner_maps;
 	atomic_long_t pages;
 	struct burrow_pool pool;
@@ -239,6 +238,7 @@ extern const struct file_operations burrow_context_fops;
 int burrow_arena_create(struct burrow_context *ctx,
 			struct burrow_arena_create *args);
 int burrow_arena_destroy(struct burrow_context *ctx, u32 id);
+struct burrow_arena *burrow_arena_find(struct burrow_context *ctx, u32 id);
 struct burrow_arena *burrow_arena_get(struct burrow_context *ctx, u32 id,
 				      u32 kind);
 void burrow_arena_put(struct burrow_arena *arena);

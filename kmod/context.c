@@ -115,7 +115,6 @@ static int burrow_context_open(struct inode *inode, struct file *file)
 	ctx->mm = current->mm;
 	ctx->pid = task_tgid_nr(current);
 	mutex_init(&ctx->lock);
-	xa_init_flags(&ctx->arenas, XA_FLAGS_ALLOC1);
 
 	err = -ENOMEM;
 	ctx->user = burrow_user_get(current_uid());
@@ -155,7 +154,6 @@ static int burrow_context_release(struct inode *inode, struct file *file)
 	burrow_arena_release_all(ctx);
 	burrow_pool_close(ctx);
 	WARN_ON_ONCE(atomic_long_read(&ctx->pages));
-	xa_destroy(&ctx->arenas);
 	/* The core reads f_mapping after this; the inode goes with us. */
 	file->f_mapping = inode->i_mapping;
 	burrow_inode_close(ctx);

@@ -42,7 +42,7 @@
 
 /* The largest arena, and how many a context may have at a time. */
 #define BURROW_ARENA_BYTES_MAX	(1ULL << 47)
-#define BURROW_ARENAS_MAX	1024
+#define BURROW_ARENAS_MAX	256
 
 /* The most slots of an arena. */
 #define BURROW_SLOTS_MAX	(1ULL << 27)
