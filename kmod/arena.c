@@ -6,8 +6,8 @@
  *
  * Life of an arena: created (nothing but its description) - mapped, in one
  * piece or several - populated by faults - emptied when the owner's last
- * mapping of arena and table is gone, whoever still holds the descriptor -
- * destroyed by the ioctl or with the context.
+ * mapping is gone, whoever still holds the descriptor - destroyed by the ioctl
+ * or with the context. Its table lives until neither is mapped.
  *
  * Mappings of another mm come into being in one way only, by fork() after
  * madvise(MADV_DOFORK). They are counted in @maps but not in @owner_maps,
@@ -39,14 +39,11 @@ struct burrow_arena *burrow_arena_find(struct burrow_context *ctx, u32 id)
 	return READ_ONCE(ctx->arenas[id]);
 }
 
-/* Pages go with the last mapping; mmap_lock is held for writing or @mm is dying. */
-static void burrow_arena_empty(struct burrow_arena *arena)
+static void burrow_arena_free_table(struct burrow_arena *arena)
 {
 	struct burrow_context *ctx = arena->ctx;
 	unsigned long i;
 
-	down_write(&arena->life);
-	burrow_block_free_all(arena);
 	for (i = 0; i < arena->table_length; i++) {
 		if (!arena->table[i])
 			continue;
@@ -55,7 +52,15 @@ static void burrow_arena_empty(struct burrow_arena *arena)
 		burrow_count(ctx, table_pages, -1);
 		cond_resched();
 	}
-	up_write(&arena->life);
+}
+
+/* Its own mappings and those of the table are counted apart. */
+static atomic_t *burrow_vma_counter(struct vm_area_struct *vma)
+{
+	struct burrow_arena *arena = vma->vm_private_data;
+
+	return burrow_vma_is_table(vma) ? &arena->table_maps :
+					  &arena->owner_maps;
 }
 
 static void burrow_vma_count(struct vm_area_struct *vma)
@@ -64,9 +69,28 @@ static void burrow_vma_count(struct vm_area_struct *vma)
 
 	atomic_inc(&arena->maps);
 	if (burrow_vma_is_owner(vma)) {
-		atomic_inc(&arena->owner_maps);
+		atomic_inc(burrow_vma_counter(vma));
 		atomic_inc(&arena->ctx->owner_maps);
 	}
+}
+
+/* An owner's mapping is gone; mmap_lock is held for writing or the mm dies. */
+static void burrow_vma_uncount(struct vm_area_struct *vma)
+{
+	struct burrow_arena *arena = vma->vm_private_data;
+	struct burrow_context *ctx = arena->ctx;
+
+	if (atomic_dec_and_test(burrow_vma_counter(vma))) {
+		down_write(&arena->life);
+		if (!atomic_read(&arena->owner_maps))
+			burrow_block_free_all(arena);
+		if (!atomic_read(&arena->owner_maps) &&
+		    !atomic_read(&arena->table_maps))
+			burrow_arena_free_table(arena);
+		up_write(&arena->life);
+	}
+	if (atomic_dec_and_test(&ctx->owner_maps))
+		burrow_pool_drain(ctx);
 }
 
 /*
@@ -90,14 +114,9 @@ static void burrow_vma_open(struct vm_area_struct *vma)
 static void burrow_vma_close(struct vm_area_struct *vma)
 {
 	struct burrow_arena *arena = vma->vm_private_data;
-	struct burrow_context *ctx = arena->ctx;
 
-	if (burrow_vma_is_owner(vma)) {
-		if (atomic_dec_and_test(&arena->owner_maps))
-			burrow_arena_empty(arena);
-		if (atomic_dec_and_test(&ctx->owner_maps))
-			burrow_pool_drain(ctx);
-	}
+	if (burrow_vma_is_owner(vma))
+		burrow_vma_uncount(vma);
 	/* Last: from here on burrow_arena_destroy() may free the arena. */
 	atomic_dec(&arena->maps);
 }

@@ -200,7 +200,8 @@ struct burrow_block {
  *		of all of it: a hint for burrow_arena_vma(), read and written
  *		without a lock
  * @maps:	mappings of arena and table, anybody's; atomic
- * @owner_maps:	those of the owner; atomic
+ * @owner_maps:	the owner's, of the arena; atomic
+ * @table_maps:	the owner's, of the table; atomic
  * @life:	write: pages and blocks go; read: batch calls
  * @dir:	directory of pages of 512 pointers to blocks; entries appear
  *		once (cmpxchg) and go under @life
@@ -225,6 +226,7 @@ struct burrow_arena {
 	unsigned long base;
 	atomic_t maps;
 	atomic_t owner_maps;
+	atomic_t table_maps;
 	struct rw_semaphore life;
 	struct burrow_block ***dir;
 	struct mutex table_lock;

@@ -123,7 +123,8 @@ struct burrow_version {
  * An arena may be mapped whole or in pieces of whole blocks, MAP_SHARED only,
  * at addresses congruent to the offset modulo BURROW_BLOCK_SIZE, by the owner
  * only, and never executable; mremap() of it fails. When the last mapping of an
- * arena is gone, its pages are too. Memory that can't be had, or that a limit
+ * arena is gone, its pages are too; what the table says stays for as long as
+ * either is mapped. Memory that can't be had, or that a limit
  * forbids, is SIGBUS (a system call gets -EFAULT).
  */
 struct burrow_arena_create {
