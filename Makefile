@@ -9,6 +9,15 @@ MAKEFLAGS += --no-print-directory
 # The series to build and test for: 6.1, 6.12, 7.2 or debug.
 KERNEL ?= 6.1
 
+# The kernel that load and modules_install build for.
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+
+PREFIX ?= /usr/local
+D = $(DESTDIR)$(PREFIX)
+DKMS = $(D)/src/burrow-$(VERSION)
+VERSION := $(shell sed -n 's/^.define BURROW_VERSION_STRING[^"]*"\(.*\)"/\1/p' kmod/burrow.h)
+
 all: module programs ## the module, the library, the burrow tool, examples
 
 module:
@@ -17,7 +26,7 @@ module:
 		cp build/kmod-6.1/burrow.ko kmod/burrow.ko
 
 programs:
-	@$(if $(wildcard userland/Makefile),$(MAKE) -C userland)
+	@$(MAKE) -C userland
 
 setup: ## install what is missing from the distribution, by name
 	@selftests/setup
@@ -40,8 +49,49 @@ vm: ## run CMD='...' in a virtual machine (KERNEL= MEM= CPUS= ICOUNT=1 TIMEOUT=)
 ifneq ($(MODULE),none)
 	@selftests/vm/kmod $(KERNEL) >/dev/null
 endif
-	@$(if $(wildcard userland/Makefile),$(MAKE) -s -C userland >&2)
+	@$(MAKE) -s programs >&2
 	@KERNEL=$(KERNEL) selftests/vm/boot
+
+# Built from a copy: the source tree stays clean.
+module-here:
+	@[ -e $(KDIR) ] || { echo "no $(KDIR): install linux-headers-$(KVER)" >&2; exit 1; }
+	@mkdir -p build/kmod-here
+	@cp -ru Kbuild kmod build/kmod-here/
+	@rm -f build/kmod-here/kmod/burrow.ko
+	@$(MAKE) -C $(KDIR) M=$(CURDIR)/build/kmod-here modules
+
+load: ## insert the module into the running kernel (KMOD_ARGS=)
+	@[ -e /proc/modules ] || { echo "this kernel loads no modules: use make vm" >&2; exit 1; }
+	@$(MAKE) -s module-here
+	insmod build/kmod-here/kmod/burrow.ko $(KMOD_ARGS)
+
+unload: ## remove the module from the running kernel
+	rmmod burrow
+
+install: programs ## library, headers, tool, man pages, udev rule, DKMS source (DESTDIR=, PREFIX=)
+	install -D -m 755 build/burrow $(D)/bin/burrow
+	install -D -m 644 build/libburrow.a $(D)/lib/libburrow.a
+	install -D -m 755 build/libburrow.so.0 $(D)/lib/libburrow.so.0
+	ln -sf libburrow.so.0 $(D)/lib/libburrow.so
+	install -D -m 644 userland/include/burrow.h $(D)/include/burrow.h
+	install -D -m 644 kmod/uapi/linux/burrow.h $(D)/include/linux/burrow.h
+	install -D -m 644 kmod/60-burrow.rules $(D)/lib/udev/rules.d/60-burrow.rules
+	install -d $(D)/lib/pkgconfig $(DKMS)
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' userland/burrow.pc.in \
+		>$(D)/lib/pkgconfig/burrow.pc
+	sed 's|@VERSION@|$(VERSION)|' kmod/dkms.conf.in >$(DKMS)/dkms.conf
+	tar -c --exclude='*.o' --exclude='*.ko' Kbuild kmod | tar -x -C $(DKMS)
+	for page in $(wildcard Documentation/man/*.[1-9]); do \
+		install -D -m 644 -t $(D)/share/man/man$${page##*.} $$page || exit 1; \
+	done
+
+modules_install: module-here ## the module for kernel KVER (DESTDIR=)
+	@$(MAKE) -C $(KDIR) M=$(CURDIR)/build/kmod-here \
+		INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates modules_install
+
+lint: ## checkpatch, sparse, clang-tidy, cppcheck, clang-format
+	@selftests/setup build lint
+	@selftests/lint
 
 clean: ## remove what was built
 	rm -rf build kmod/burrow.ko
@@ -50,4 +100,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / \
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all module programs setup check check-debug vm clean help
+.PHONY: all module module-here programs setup check check-debug vm load unload \
+	install modules_install lint clean help
