@@ -23,7 +23,7 @@
 #define MADV_GUARD_INSTALL	102
 #endif
 
-#define CHUNK		(1ULL << 30)
+#define CHUNK		(64ULL << 20)
 #define WINDOW_PAGES	4096
 
 /* Believed when seen: the advice was taken and the kernel can't write there. */
@@ -128,7 +128,7 @@ static int prepare_chunk(struct burrow_stack_arena *arena)
 	char *from = arena->base + arena->ready * arena->stride;
 
 	if (n > CHUNK / arena->stride)
-		n = CHUNK / arena->stride;
+		n = arena->stride < CHUNK ? CHUNK / arena->stride : 1;
 	while (mprotect(from, n * arena->stride, PROT_READ | PROT_WRITE)) {
 		if (errno != ENOMEM || n == 1)
 			return -errno;

@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: GPL-2.0
+/* How deep stacks go, what they keep, and what limits of the system do. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "runtime.h"
+
+/* Writes every page of @bytes below, checks them on the way back. */
+__attribute__((noinline)) static int descend(size_t bytes, int salt)
+{
+	volatile char page[4000];
+	size_t i;
+	int bad = 0;
+
+	for (i = 0; i < sizeof(page); i += 500)
+		page[i] = (char)(salt + (bytes >> 12));
+	if (bytes > 4096)
+		bad = descend(bytes - 4096, salt);
+	for (i = 0; i < sizeof(page); i += 500)
+		bad += page[i] != (char)(salt + (bytes >> 12));
+	return bad;
+}
+
+struct depth {
+	size_t stack_max;
+	size_t bytes;
+	int bad;
+};
+
+static void descend_goroutine(void *arg)
+{
+	struct depth *d = arg;
+
+	d->bad = descend(d->bytes, 7);
+}
+
+static int run_depths(void *arg)
+{
+	struct burrow_go_options o = { .size = sizeof(o) };
+	struct depth *d;
+
+	for (d = arg; d->bytes; d++) {
+		o.stack_max = d->stack_max;
+		if (burrow_go_opts(&o, descend_goroutine, d))
+			return 1;
+		wait_for_others();
+		if (d->bad)
+			return 2;
+	}
+	return 0;
+}
+
+TEST(every_stride_to_its_limit)
+{
+	/* What is asked for, and how deep that must go: frames are 4 KiB. */
+	static struct depth depths[] = {
+		{ 1, 4 * KIB, -1 },
+		{ 8 * KIB, 4 * KIB, -1 },
+		{ 12 * KIB, 12 * KIB, -1 },
+		{ 32 * KIB, 28 * KIB, -1 },
+		{ 96 * KIB, 90 * KIB, -1 },
+		{ 0, 200 * KIB, -1 },
+		{ 400 * KIB, 400 * KIB, -1 },
+		{ 800 * KIB, 800 * KIB, -1 },
+		{ 7 * MIB, 6900 * KIB, -1 },
+		{ 60 * MIB, 55 * MIB, -1 },
+		{ 0, 0, 0 },
+	};
+
+	EXPECT_EQ(0, burrow_run(NULL, run_depths, depths));
+}
+
+TEST(the_largest_stride_to_its_limit)
+{
+	static struct depth depths[] = {
+		{ 896 * MIB, 870 * MIB, -1 },
+		{ 0, 0, 0 },
+	};
+	struct burrow_options o = { .size = sizeof(o), .stack_max = 896 * MIB };
+
+	if (sysconf(_SC_AVPHYS_PAGES) * 4096L < 1200L * (long)MIB)
+		SKIP(return, "less than 1200 MiB of free memory");
+	EXPECT_EQ(0, burrow_run(NULL, run_depths, depths));
+	depths[0].bad = -1;
+	depths[0].stack_max = 0;
+	EXPECT_EQ(0, burrow_run(&o, run_depths, depths));
+}
+
+static int main_descends(void *arg)
+{
+	*(int *)arg = descend(8 * MIB, 3);
+	return 0;
+}
+
+TEST(main_has_8_mib)
+{
+	int bad = -1;
+
+	EXPECT_EQ(0, burrow_run(NULL, main_descends, &bad));
+	EXPECT_EQ(0, bad);
+}
+
+/* A frame that is larger than all that was ever touched of the stack. */
+__attribute__((noinline)) static int jump(size_t bytes)
+{
+	volatile char frame[bytes];
+
+	frame[0] = 5;
+	frame[bytes / 2] = 6;
+	return frame[0] + frame[bytes / 2] - 11;
+}
+
+static void jump_far(void *arg)
+{
+	*(int *)arg = jump(180 * KIB);
+}
+
+static int run_jump(void *arg)
+{
+	burrow_go(jump_far, arg);
+	wait_for_others();
+	return 0;
+}
+
+TEST(a_far_jump_down)
+{
+	int bad = -1;
+
+	EXPECT_EQ(0, burrow_run(NULL, run_jump, &bad));
+	EXPECT_EQ(0, bad);
+}
+
+/*
+ * Parked stacks keep what is on them while others come and go, deep ones among
+ * them, so that warm stacks are trimmed and recycled all the time.
+ */
+struct keep {
+	int alive;
+	int bad;
+	bool stop;
+};
+
+__attribute__((noinline)) static int hold(struct keep *keep, int depth, int me)
+{
+	volatile char bytes[3000];
+	size_t i;
+	int bad = 0;
+
+	for (i = 0; i < sizeof(bytes); i += 100)
+		bytes[i] = (char)(me + depth);
+	if (depth)
+		bad = hold(keep, depth - 1, me);
+	else
+		while (!keep->stop)
+			burrow_sleep(5 * MS);
+	for (i = 0; i < sizeof(bytes); i += 100)
+		bad += bytes[i] != (char)(me + depth);
+	return bad;
+}
+
+static void keeper(void *arg)
+{
+	struct keep *keep = arg;
+	int me = keep->alive++;
+
+	keep->bad += hold(keep, me % 40, me);
+	keep->alive--;
+}
+
+static void passer(void *arg)
+{
+	struct keep *keep = arg;
+
+	keep->bad += descend(20 * KIB, (int)burrow_id());
+	if (burrow_id() % 3 == 0)
+		burrow_yield();
+	keep->bad += descend(100 * KIB, (int)burrow_id());
+}
+
+static int run_keep(void *arg)
+{
+	struct keep *keep = arg;
+	int round, i;
+
+	for (i = 0; i < 200; i++)
+		burrow_go(keeper, keep);
+	for (round = 0; round < 20; round++) {
+		for (i = 0; i < 300; i++)
+			burrow_go(passer, keep);
+		while (burrow_num_goroutines() > 201)
+			burrow_yield();
+	}
+	keep->stop = true;
+	wait_for_others();
+	return keep->bad;
+}
+
+TEST(stacks_keep_their_bytes_while_others_are_recycled)
+{
+	struct keep keep = { 0 };
+
+	EXPECT_EQ(0, burrow_run(NULL, run_keep, &keep));
+	EXPECT_EQ(0, keep.alive);
+}
+
+static void touch_a_little(void *arg)
+{
+	(void)arg;
+	descend(8 * KIB, 1);
+}
+
+static int burst(void *arg)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 20000; i++)
+		burrow_go(touch_a_little, NULL);
+	while (burrow_num_goroutines() > 1)
+		burrow_yield();
+	burrow_stats(&s);
+	/* A handful of stacks, not twenty thousand. */
+	if (s.stack_bytes > 4 * MIB || s.stacks_warm > 64)
+		return 1;
+	return 0;
+}
+
+TEST(short_goroutines_share_few_stacks)
+{
+	EXPECT_EQ(0, burrow_run(NULL, burst, NULL));
+}
+
+static void deep_and_asleep(void *arg)
+{
+	(void)arg;
+	descend(100 * KIB, 1);
+	burrow_sleep(200 * MS);
+}
+
+/* What many deep stacks held is given back, by the watermark and by time. */
+static int give_back(void *arg)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+	uint64_t high, low, idle;
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 400; i++)
+		burrow_go(deep_and_asleep, NULL);
+	burrow_sleep(100 * MS);
+	burrow_stats(&s);
+	high = s.stack_bytes;
+	wait_for_others();
+	burrow_stats(&s);
+	low = s.stack_bytes;
+	burrow_sleep(9000 * MS);
+	burrow_stats(&s);
+	idle = s.stack_bytes;
+	if (high < 400 * 100 * KIB)
+		return 1;
+	if (low > 70 * 128 * KIB)
+		return 2;
+	return idle > MIB ? 3 : 0;
+}
+
+TEST(memory_of_ended_goroutines_is_given_back)
+{
+	EXPECT_EQ(0, burrow_run(NULL, give_back, NULL));
+}
+
+static void sleep_a_while(void *arg)
+{
+	++*(int *)arg;
+	burrow_sleep(1500 * MS);
+	--*(int *)arg;
+}
+
+static int crowd(void *arg)
+{
+	int i, ret, most = 0;
+
+	for (i = 0; i < 100000; i++) {
+		ret = burrow_go(sleep_a_while, arg);
+		if (ret)
+			return ret;
+	}
+	while (burrow_num_goroutines() > 1) {
+		if (*(int *)arg > most)
+			most = *(int *)arg;
+		burrow_yield();
+	}
+	return most > 90000 ? 0 : 1;
+}
+
+static bool guards_cost_mappings(void)
+{
+	void *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool cost = !on_kmod() && madvise(p, 4096, 102 /* guard install */);
+
+	munmap(p, 8192);
+	return cost;
+}
+
+TEST(a_hundred_thousand_at_once)
+{
+	int n = 0;
+
+	if (guards_cost_mappings())
+		SKIP(return, "two mappings a stack on this kernel");
+	EXPECT_EQ(0, burrow_run(NULL, crowd, &n));
+	EXPECT_EQ(0, n);
+}
+
+static void park(void *arg)
+{
+	(void)arg;
+	burrow_sleep(3600 * 1000 * MS);
+}
+
+static int exhaust(void *arg)
+{
+	int ret = 0, n;
+
+	for (n = 0; n < 200000 && !ret; n++)
+		ret = burrow_go(park, arg);
+	burrow_yield();
+	/* Those that were promised a stack run, guards and all. */
+	fprintf(stderr, "started %d\n", n - 1);
+	return ret == -ENOMEM && n > 20000 ? 0 : 1;
+}
+
+static void run_exhaust(void *arg)
+{
+	setenv("BURROW_DEBUG", "guardinstall=0", 1);
+	exit(burrow_run(NULL, exhaust, arg));
+}
+
+TEST(too_many_mappings_is_an_error_that_says_what_to_do)
+{
+	static struct outcome o;
+
+	if (on_kmod())
+		SKIP(return, "stacks of the module cost no mappings");
+	outcome_of(&o, run_exhaust, NULL);
+	EXPECT_TRUE(exited_with(&o, 0));
+	EXPECT_TRUE(begins(&o, "burrow: no stack for another goroutine (there are "));
+	EXPECT_TRUE(says(&o, "sysctl -w vm.max_map_count="));
+	EXPECT_TRUE(says(&o, "\nstarted "));
+}
+
+static void recurse_past(void *arg)
+{
+	(void)arg;
+	descend(400 * KIB, 1);
+}
+
+static int overflow_anyway(void *arg)
+{
+	burrow_go(recurse_past, arg);
+	burrow_sleep(1000 * MS);
+	return 0;
+}
+
+static void run_overflow_mprotect(void *arg)
+{
+	setenv("BURROW_DEBUG", "guardinstall=0", 1);
+	exit(burrow_run(NULL, overflow_anyway, arg));
+}
+
+TEST(guards_by_mprotect_hold_too)
+{
+	static struct outcome o;
+
+	outcome_of(&o, run_overflow_mprotect, NULL);
+	EXPECT_TRUE(killed_by(&o, SIGSEGV));
+	EXPECT_TRUE(says(&o, "goroutine 2: stack overflow: limit 229376 bytes"));
+}
+
+static int some(void *arg)
+{
+	struct keep keep = { 0 };
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 100; i++) {
+		if (burrow_go(passer, &keep))
+			return 1;
+	}
+	wait_for_others();
+	return keep.bad;
+}
+
+static void run_small(void *arg)
+{
+	const struct rlimit limit = { *(rlim_t *)arg, *(rlim_t *)arg };
+
+	setrlimit(RLIMIT_AS, &limit);
+	exit(burrow_run(NULL, some, NULL));
+}
+
+TEST(little_address_space)
+{
+	static const rlim_t limits[] = { 4096 * MIB, 1024 * MIB, 512 * MIB };
+	static struct outcome o;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		outcome_of(&o, run_small, (void *)&limits[i]);
+		EXPECT_TRUE(exited_with(&o, 0)) {
+			TH_LOG("%lu MiB: status %x: %s",
+			       (unsigned long)(limits[i] >> 20), o.status, o.text);
+		}
+	}
+}
+
+static void run_tiny(void *arg)
+{
+	const struct rlimit limit = { 12 * MIB, 12 * MIB };
+
+	(void)arg;
+	setrlimit(RLIMIT_AS, &limit);
+	exit(burrow_run(NULL, some, NULL) < 0 ? 0 : 1);
+}
+
+TEST(far_too_little_address_space_is_an_error)
+{
+	static struct outcome o;
+
+	outcome_of(&o, run_tiny, NULL);
+	EXPECT_TRUE(exited_with(&o, 0));
+	EXPECT_TRUE(begins(&o, "burrow: "));
+}
+
+static void run_locked(void *arg)
+{
+	if (mlockall(*(int *)arg))
+		exit(44);
+	exit(burrow_run(NULL, some, NULL));
+}
+
+static int lock_meanwhile(void *arg)
+{
+	int ret = some(arg);
+
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		return 44;
+	return ret + some(arg);
+}
+
+static void run_locked_later(void *arg)
+{
+	exit(burrow_run(NULL, lock_meanwhile, arg));
+}
+
+TEST(memory_locked_by_mlockall)
+{
+	int flags[] = { MCL_FUTURE, MCL_CURRENT | MCL_FUTURE };
+	static struct outcome o;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		outcome_of(&o, run_locked, &flags[i]);
+		if (exited_with(&o, 44))
+			SKIP(return, "mlockall is not allowed");
+		EXPECT_TRUE(exited_with(&o, 0)) {
+			TH_LOG("%d: status %x: %s", i, o.status, o.text);
+		}
+	}
+	outcome_of(&o, run_locked_later, NULL);
+	EXPECT_TRUE(exited_with(&o, 0)) {
+		TH_LOG("later: status %x: %s", o.status, o.text);
+	}
+}
+
+static void run_no_descriptors(void *arg)
+{
+	const struct rlimit limit = { 3, 3 };
+
+	(void)arg;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	exit(burrow_run(NULL, some, NULL) == (on_kmod() ? -EMFILE : 0) ? 0 : 1);
+}
+
+static int take_all_descriptors(void *arg)
+{
+	while (open("/dev/null", O_RDONLY) >= 0)
+		;
+	return some(arg);
+}
+
+static void run_descriptors_gone(void *arg)
+{
+	const struct rlimit limit = { 20, 20 };
+
+	setrlimit(RLIMIT_NOFILE, &limit);
+	exit(burrow_run(NULL, take_all_descriptors, arg));
+}
+
+TEST(no_descriptors)
+{
+	static struct outcome o;
+
+	outcome_of(&o, run_no_descriptors, NULL);
+	EXPECT_TRUE(exited_with(&o, 0));
+	EXPECT_EQ(on_kmod(), says(&o, "ulimit -n"));
+	outcome_of(&o, run_descriptors_gone, NULL);
+	EXPECT_TRUE(exited_with(&o, 0));
+}
+
+static void run_some(void *arg)
+{
+	(void)arg;
+	exit(burrow_run(NULL, some, NULL));
+}
+
+TEST(two_processes_at_once)
+{
+	static struct outcome o[4];
+	pid_t pids[4];
+	int i, status;
+
+	for (i = 0; i < 4; i++) {
+		pids[i] = fork();
+		if (!pids[i]) {
+			outcome_of(&o[i], run_some, NULL);
+			_exit(exited_with(&o[i], 0) ? 0 : 1);
+		}
+	}
+	for (i = 0; i < 4; i++) {
+		waitpid(pids[i], &status, 0);
+		EXPECT_EQ(0, status);
+	}
+}
+
+TEST_HARNESS_MAIN

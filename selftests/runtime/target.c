@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A program for debuggers to look at: one goroutine sleeps, one is deep in a
+ * recursion, and the main one then waits or overflows its stack, as told.
+ */
+#include <burrow.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+__attribute__((noinline)) static int dig(int depth)
+{
+	volatile char bytes[1000];
+	int ret;
+
+	memset((char *)bytes, depth, sizeof(bytes));
+	if (depth)
+		ret = dig(depth - 1);
+	else
+		ret = burrow_sleep(3600 * 1000000000LL);
+	return ret + bytes[depth];
+}
+
+static void deep(void *arg)
+{
+	(void)arg;
+	dig(50);
+}
+
+static void shallow(void *arg)
+{
+	(void)arg;
+	burrow_sleep(3600 * 1000000000LL);
+	*(volatile char *)arg = 0;
+}
+
+__attribute__((noinline)) static int overflow(int depth)
+{
+	volatile char bytes[1000];
+
+	bytes[0] = depth;
+	if (depth >= 0)
+		bytes[0] += overflow(depth + 1);
+	return bytes[0];
+}
+
+static int start(void *arg)
+{
+	struct burrow_go_options o = { .size = sizeof(o), .name = "deep" };
+
+	burrow_go_opts(&o, deep, NULL);
+	burrow_go(shallow, NULL);
+	burrow_sleep(50 * 1000000);
+	printf("ready\n");
+	fflush(stdout);
+	if (!strcmp(arg, "overflow"))
+		return overflow(0);
+	if (!strcmp(arg, "busy"))
+		pause();
+	return burrow_sleep(3600 * 1000000000LL);
+}
+
+int main(int argc, char **argv)
+{
+	return burrow_run(NULL, start, argc > 1 ? argv[1] : "");
+}

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Goroutines in gdb, of a running process or of a core file.
+
+	(gdb) source burrow-gdb.py
+	(gdb) info goroutines
+	(gdb) goroutine 7 bt
+	(gdb) goroutine all bt
+
+A goroutine that runs is shown by gdb itself: it is the thread's stack. Those
+that do not are found in the library's slabs, which takes its debug information,
+and walked from what the context switch saved: an unwinder that answers for the
+innermost frame says that its caller is the goroutine's.
+"""
+
+import gdb
+import gdb.unwinder
+
+STATES = ["free", "runnable", "running", "waiting"]
+REASONS = ["sleeping", "parked"]
+
+# Where the context switch saves registers (arch/*/switch.S), and its size.
+SAVED = {
+    "i386:x86-64": (64, {"r15": 8, "r14": 16, "r13": 24, "r12": 32, "rbx": 40,
+                         "rbp": 48, "rip": 56}, "rip", "rsp"),
+    "aarch64": (176, dict([("x%d" % r, 8 * (r - 19)) for r in range(19, 30)],
+                          pc=88), "pc", "sp"),
+}
+
+
+def word(address):
+    kind = gdb.lookup_type("unsigned long")
+    return int(gdb.Value(address).cast(kind.pointer()).dereference())
+
+
+class FrameId:
+    def __init__(self, sp, pc):
+        self.sp = sp
+        self.pc = pc
+
+
+class ParkedUnwinder(gdb.unwinder.Unwinder):
+    """Puts a parked goroutine in the place of the innermost frame's caller."""
+
+    def __init__(self):
+        super().__init__("burrow")
+        self.context = None
+        self.top = None
+
+    def show(self, context):
+        self.context = None
+        gdb.invalidate_cached_frames()
+        if context is not None:
+            name = gdb.newest_frame().architecture().name()
+            self.top = int(gdb.newest_frame().read_register(SAVED[name][3]))
+            self.context = context
+            gdb.invalidate_cached_frames()
+
+    def __call__(self, pending):
+        if self.context is None:
+            return None
+        name = pending.architecture().name()
+        size, registers, pc, sp = SAVED[name]
+        if int(pending.read_register(sp)) != self.top:
+            return None
+        kind = pending.read_register(pc).type
+        # gdb wants callers to lie above: the frame claims to be down there.
+        stack = gdb.Value(self.context).cast(pending.read_register(sp).type)
+        info = pending.create_unwind_info(
+            FrameId(stack, pending.read_register(pc)))
+        long = gdb.lookup_type("unsigned long")
+        for register, offset in registers.items():
+            value = gdb.Value(word(self.context + offset))
+            if register == pc:
+                value = value.cast(kind)
+            else:
+                value = value.cast(long)
+            info.add_saved_register(register, value)
+        info.add_saved_register(sp, stack + size)
+        return info
+
+
+unwinder = ParkedUnwinder()
+gdb.unwinder.register_unwinder(None, unwinder, replace=True)
+
+
+def goroutines():
+    slab = gdb.parse_and_eval("burrow_runtime.slabs")
+    found = []
+    while int(slab):
+        for i in range(int(slab["used"])):
+            g = slab["g"][i]
+            if int(g["state"]):
+                found.append(g)
+        slab = slab["next"]
+    return sorted(found, key=lambda g: int(g["id"]))
+
+
+def title(g):
+    state = STATES[int(g["state"])]
+    if state == "waiting":
+        state = REASONS[int(g["reason"])]
+    elif state == "runnable" and not int(g["stack"]["arena"]):
+        state = "not started"
+    name = g["name"].string()
+    return "goroutine %d%s: %s" % (int(g["id"]),
+                                   " (%s)" % name if name else "", state)
+
+
+def backtrace(g):
+    if int(g["state"]) == STATES.index("running"):
+        gdb.execute("backtrace")
+        return
+    if not int(g["stack"]["arena"]):
+        return
+    selected = gdb.selected_frame().level()
+    unwinder.show(int(g["context"]))
+    try:
+        lines = gdb.execute("backtrace", to_string=True).splitlines()
+    finally:
+        unwinder.show(None)
+        gdb.execute("frame %d" % selected, to_string=True)
+    # The thread's own innermost frame is none of the goroutine's.
+    seen = False
+    for line in lines:
+        seen = seen or line.startswith("#1 ")
+        if seen:
+            print(line)
+
+
+class InfoGoroutines(gdb.Command):
+    """List all goroutines."""
+
+    def __init__(self):
+        super().__init__("info goroutines", gdb.COMMAND_STACK)
+
+    def invoke(self, arg, from_tty):
+        for g in goroutines():
+            print(title(g))
+
+
+class Goroutine(gdb.Command):
+    """goroutine ID|all bt: the backtrace of one goroutine, or of each."""
+
+    def __init__(self):
+        super().__init__("goroutine", gdb.COMMAND_STACK)
+
+    def invoke(self, arg, from_tty):
+        words = gdb.string_to_argv(arg)
+        if len(words) != 2 or words[1] not in ("bt", "backtrace"):
+            raise gdb.GdbError("usage: goroutine ID|all bt")
+        some = [g for g in goroutines()
+                if words[0] == "all" or words[0] == str(int(g["id"]))]
+        if not some and words[0] != "all":
+            raise gdb.GdbError("no goroutine %s: see info goroutines" %
+                               words[0])
+        for g in some:
+            print(title(g))
+            backtrace(g)
+
+
+InfoGoroutines()
+Goroutine()
