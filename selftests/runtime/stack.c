@@ -270,28 +270,36 @@ TEST(memory_of_ended_goroutines_is_given_back)
 	EXPECT_EQ(0, burrow_run(NULL, give_back, NULL));
 }
 
-static void sleep_a_while(void *arg)
+struct crowd {
+	int here;
+	bool leave;
+};
+
+static void member(void *arg)
 {
-	++*(int *)arg;
-	burrow_sleep(1500 * MS);
-	--*(int *)arg;
+	struct crowd *crowd = arg;
+
+	crowd->here++;
+	while (!crowd->leave)
+		burrow_sleep(2000 * MS);
+	crowd->here--;
 }
 
-static int crowd(void *arg)
+static int gather(void *arg)
 {
-	int i, ret, most = 0;
+	struct crowd *crowd = arg;
+	int i, ret;
 
 	for (i = 0; i < 100000; i++) {
-		ret = burrow_go(sleep_a_while, arg);
+		ret = burrow_go(member, arg);
 		if (ret)
 			return ret;
 	}
-	while (burrow_num_goroutines() > 1) {
-		if (*(int *)arg > most)
-			most = *(int *)arg;
+	while (crowd->here < 100000)
 		burrow_yield();
-	}
-	return most > 90000 ? 0 : 1;
+	crowd->leave = true;
+	wait_for_others();
+	return 0;
 }
 
 static bool guards_cost_mappings(void)
@@ -306,12 +314,12 @@ static bool guards_cost_mappings(void)
 
 TEST(a_hundred_thousand_at_once)
 {
-	int n = 0;
+	struct crowd crowd = { 0 };
 
 	if (guards_cost_mappings())
 		SKIP(return, "two mappings a stack on this kernel");
-	EXPECT_EQ(0, burrow_run(NULL, crowd, &n));
-	EXPECT_EQ(0, n);
+	EXPECT_EQ(0, burrow_run(NULL, gather, &crowd));
+	EXPECT_EQ(0, crowd.here);
 }
 
 static void park(void *arg)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A program for debuggers to look at: one goroutine sleeps, one is deep in a
- * recursion, and the main one then waits or overflows its stack, as told.
+ * recursion, and the main one then waits, ends after it grew, or overflows its
+ * stack, as told.
  */
 #include <burrow.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,13 +36,13 @@ static void shallow(void *arg)
 	*(volatile char *)arg = 0;
 }
 
-__attribute__((noinline)) static int overflow(int depth)
+__attribute__((noinline)) static int overflow(int depth, int end)
 {
 	volatile char bytes[1000];
 
 	bytes[0] = depth;
-	if (depth >= 0)
-		bytes[0] += overflow(depth + 1);
+	if (depth < end)
+		bytes[0] += overflow(depth + 1, end);
 	return bytes[0];
 }
 
@@ -54,7 +56,9 @@ static int start(void *arg)
 	printf("ready\n");
 	fflush(stdout);
 	if (!strcmp(arg, "overflow"))
-		return overflow(0);
+		return overflow(0, INT_MAX);
+	if (!strcmp(arg, "grow"))
+		return overflow(0, 13000) > 1000;
 	if (!strcmp(arg, "busy"))
 		pause();
 	return burrow_sleep(3600 * 1000000000LL);

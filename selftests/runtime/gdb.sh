@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What debuggers see: goroutines of a live process and of a core file, and no
+# signal while stacks grow.
+
+here=$(dirname "$(realpath "$0")")
+top=$(realpath "$here/../..")
+target=$top/build/selftests/runtime/target
+script=$top/userland/debug/burrow-gdb.py
+. "$here/../tap.sh"
+
+work=$(mktemp -d)
+cd "$work" || exit 1
+pid=
+cleanup() {
+	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+# Starts the target; returns when it says that its goroutines are there.
+start() {
+	mkfifo ready
+	"$target" "$@" >ready 2>err &
+	pid=$!
+	read -r line <ready
+	rm ready
+}
+
+stop() {
+	kill -9 "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	pid=
+}
+
+debug() {
+	gdb -q -nx -batch -ex "source $script" -ex 'set pagination off' \
+		-ex 'info goroutines' -ex 'goroutine 2 bt' -ex 'goroutine 3 bt' \
+		-ex 'goroutine 1 bt' "$@" 2>&1
+}
+
+# The parked goroutines, from their innermost frame to where they begin.
+shows_parked() {
+	like "$1: list" "$2" '^goroutine 2 \(deep\): sleeping$'
+	like "$1: all 51 frames of the recursion" \
+		"$(grep -c ' dig (depth=' <<<"$2")" '^5[12]$'
+	like "$1: what the recursion was called by" "$2" ' deep \(arg='
+	like "$1: the other one" "$2" ' shallow \(arg='
+	like "$1: the end of the stack" "$2" ' burrow_arch_start '
+	if grep -q 'corrupt stack\|Backtrace stopped' <<<"$2"; then
+		not_ok "$1: backtraces end cleanly"
+	else
+		ok "$1: backtraces end cleanly"
+	fi
+}
+
+if ! command -v gdb >/dev/null; then
+	skip "gdb is not installed"
+else
+	start busy
+	out=$(debug -p "$pid")
+	shows_parked "live process" "$out"
+	like "live process: the running one" "$out" ' start \(arg='
+	stop
+
+	ulimit -c unlimited
+	case $(cat /proc/sys/kernel/core_pattern) in
+	core)
+		start overflow
+		wait "$pid" 2>/dev/null
+		is "core: died of SIGSEGV" $? 139
+		pid=
+		like "core: says so" "$(cat err)" 'stack overflow: limit'
+		is "core: there is one" "$(ls core* | wc -l)" 1
+		# Reserved, unused stacks are no part of it.
+		is "core: not all that is reserved" \
+			"$(find . -name 'core*' -size -3145728k | wc -l)" 1
+		out=$(debug "$target" core*)
+		shows_parked "core" "$out"
+		like "core: the one that overflowed" "$out" \
+			' overflow \(depth=14[0-9]{3}'
+		;;
+	*)
+		skip "core: the system sends core files elsewhere" ;;
+	esac
+fi
+
+if ! command -v strace >/dev/null; then
+	skip "strace is not installed"
+else
+	timeout 60 strace -f -e trace=none -o trace "$target" grow >out 2>err
+	is "strace: the program ended" $? 0
+	is "strace: no signal while stacks grew" "$(grep -c -- '---' trace)" 0
+fi
+finish
