@@ -74,7 +74,7 @@ static void burrow_vma_count(struct vm_area_struct *vma)
 	}
 }
 
-/* An owner's mapping is gone; mmap_lock is held for writing or the mm dies. */
+/* An owner's mapping is gone; mmap_lock is held, or the mm is dying. */
 static void burrow_vma_uncount(struct vm_area_struct *vma)
 {
 	struct burrow_arena *arena = vma->vm_private_data;
@@ -132,7 +132,7 @@ static vm_fault_t burrow_vma_fault(struct vm_fault *vmf)
 	struct vm_area_struct *vma = vmf->vma;
 	struct burrow_arena *arena = vma->vm_private_data;
 
-	if (!burrow_vma_is_owner(vma) || burrow_fault_on_marker(vmf))
+	if (!burrow_vma_is_owner(vma))
 		return VM_FAULT_SIGBUS;
 	burrow_count(arena->ctx, faults, 1);
 	if (burrow_vma_is_table(vma))
@@ -152,7 +152,7 @@ static vm_fault_t burrow_vma_map_pages(struct vm_fault *vmf, pgoff_t first,
 	return 0;
 }
 
-/* A mapping with a name is in core dumps, and labelled in /proc/PID/maps. */
+/* A mapping with a name is in core dumps, whatever the filter says. */
 static const char *burrow_vma_name(struct vm_area_struct *vma)
 {
 	struct burrow_arena *arena = vma->vm_private_data;
@@ -338,7 +338,7 @@ static int burrow_arena_alloc_records(struct burrow_arena *arena)
 	dir = DIV_ROUND_UP(blocks, PTRS_PER_PTE);
 	pages = DIV_ROUND_UP((dir + arena->table_length) * sizeof(void *),
 			     PAGE_SIZE);
-	if (!burrow_pool_try_charge(arena->ctx, pages))
+	if (!burrow_pool_charge_records(arena->ctx, pages))
 		return -ENOMEM;
 	arena->records = pages;
 	arena->dir = kvcalloc(dir, sizeof(*arena->dir), GFP_KERNEL_ACCOUNT);
@@ -399,32 +399,35 @@ static int burrow_arena_enter(struct burrow_context *ctx,
 /**
  * burrow_arena_create() - the ioctl: reserve an arena
  * @ctx:	the context
- * @args:	checked here; the out fields are filled
+ * @args:	checked here; the out fields are filled on success
  *
  * Return: 0, -EINVAL, -ENOMEM, or -EBUSY past %BURROW_ARENAS_MAX.
  */
 int burrow_arena_create(struct burrow_context *ctx,
 			struct burrow_arena_create *args)
 {
+	/* The argument of a call that fails stays as it was. */
+	struct burrow_arena_create made = *args;
 	struct burrow_arena *arena;
 	int err;
 
-	err = burrow_arena_check(args);
+	err = burrow_arena_check(&made);
 	if (err)
 		return err;
-	arena = burrow_arena_new(ctx, args);
+	arena = burrow_arena_new(ctx, &made);
 	if (!arena)
 		return -ENOMEM;
 
 	mutex_lock(&ctx->lock);
 	err = burrow_arena_enter(ctx, arena);
 	if (!err) {
-		args->arena = arena->id;
-		args->offset = burrow_arena_offset(arena, 0);
+		made.arena = arena->id;
+		made.offset = burrow_arena_offset(arena, 0);
 		if (arena->table_length)
-			args->table_offset = args->offset +
+			made.table_offset = made.offset +
 				(BURROW_TABLE_WINDOWS <<
 				 (BURROW_WINDOW_SHIFT + PAGE_SHIFT));
+		*args = made;
 		/* Under the lock: another thread may guess the number. */
 		trace_burrow_arena_create(arena, args->stride);
 	}

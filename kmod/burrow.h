@@ -293,7 +293,7 @@ extern unsigned long burrow_pool_limit;
 void burrow_pool_init_limits(void);
 int burrow_pool_open(struct burrow_context *ctx);
 void burrow_pool_close(struct burrow_context *ctx);
-bool burrow_pool_try_charge(struct burrow_context *ctx, long n);
+bool burrow_pool_charge_records(struct burrow_context *ctx, long n);
 void burrow_pool_uncharge(struct burrow_context *ctx, long n);
 unsigned int burrow_pool_take(struct burrow_context *ctx, struct page **pages,
 			      unsigned int n);

@@ -43,20 +43,6 @@ static inline void burrow_page_set_place(struct page *page,
 	folio->index = index;
 }
 
-/*
- * From 6.7 on userfaultfd can put a write-protect marker where a page would
- * go, on any mapping; nothing can be inserted over it.
- */
-static inline bool burrow_fault_on_marker(struct vm_fault *vmf)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
-	return false;
-#else
-	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
-	       !pte_none(vmf->orig_pte);
-#endif
-}
-
 /* Shrinkers are allocated by the core from 6.7 on. */
 struct burrow_shrinker {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)

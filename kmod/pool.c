@@ -10,9 +10,9 @@
  * it was unmapped), for a page pinned by I/O could still be written.
  *
  * Limits count pages of the context and of all contexts of the user that
- * opened it, whether in stacks, heap, tables or pool. Memory that can't be had
- * is an error of one fault, never the OOM killer's business: hence
- * __GFP_RETRY_MAYFAIL.
+ * opened it, whether in stacks, heap, tables or pool. A page that can't be had
+ * is an error of one fault, not the OOM killer's business: hence
+ * __GFP_RETRY_MAYFAIL. (Page tables are the core's, and its gfp mask.)
  */
 #include <linux/highmem.h>
 #include <linux/log2.h>
@@ -61,150 +61,6 @@ void burrow_pool_uncharge(struct burrow_context *ctx, long n)
 {
 	atomic_long_sub(n, &ctx->pages);
 	atomic_long_sub(n, &ctx->user->pages);
-}
-
-/* Charge @n pages or, past a limit, none. */
-bool burrow_pool_try_charge(struct burrow_context *ctx, long n)
-{
-	long mine = atomic_long_add_return(n, &ctx->pages);
-	long users = atomic_long_add_return(n, &ctx->user->pages);
-
-	if (likely(mine <= READ_ONCE(burrow_context_limit) >> PAGE_SHIFT &&
-		   users <= READ_ONCE(burrow_user_limit) >> PAGE_SHIFT))
-		return true;
-	burrow_pool_uncharge(ctx, n);
-	return false;
-}
-
-/* A single page was refused: say by which limit. */
-static void burrow_pool_refused(struct burrow_context *ctx)
-{
-	u64 mine = (u64)atomic_long_read(&ctx->pages) << PAGE_SHIFT;
-	u64 users = (u64)atomic_long_read(&ctx->user->pages) << PAGE_SHIFT;
-	u64 limit = READ_ONCE(burrow_context_limit);
-
-	burrow_count(ctx, limits, 1);
-	if (mine + PAGE_SIZE > limit)
-		trace_burrow_limit(ctx, "context", mine, limit);
-	else
-		trace_burrow_limit(ctx, "user", users,
-				   READ_ONCE(burrow_user_limit));
-}
-
-/* Charge @n pages, or one if a limit is too near for that; 0 past it. */
-static unsigned int burrow_pool_charge(struct burrow_context *ctx,
-				       unsigned int n)
-{
-	if (likely(burrow_pool_try_charge(ctx, n)))
-		return n;
-	if (n > 1 && burrow_pool_try_charge(ctx, 1))
-		return 1;
-	burrow_pool_refused(ctx);
-	return 0;
-}
-
-/*
- * Whoever faults a page in (a debugger, a kernel thread that borrowed the mm),
- * the owner's cgroup pays. Returns what burrow_pool_unbill() needs to put back.
- */
-static struct mem_cgroup *burrow_pool_bill(struct burrow_context *ctx,
-					   struct mem_cgroup **owner)
-{
-	*owner = NULL;
-	if (likely(current->mm == ctx->mm && !(current->flags & PF_KTHREAD)))
-		return NULL;
-	*owner = get_mem_cgroup_from_mm(ctx->mm);
-	return set_active_memcg(*owner);
-}
-
-static void burrow_pool_unbill(struct mem_cgroup *before,
-			       struct mem_cgroup *owner)
-{
-	if (likely(!owner))
-		return;
-	set_active_memcg(before);
-	mem_cgroup_put(owner);
-}
-
-/* One piece of up to @n pages; returns how many it was. */
-static unsigned int burrow_pool_alloc_piece(struct page **pages, unsigned int n)
-{
-	unsigned int order = min_t(unsigned int, ilog2(n), BURROW_ORDER);
-	struct page *page = NULL;
-	unsigned int i;
-
-	if (order)
-		page = alloc_pages(BURROW_GFP | __GFP_NORETRY, order);
-	if (!page) {
-		order = 0;
-		page = alloc_page(BURROW_GFP | __GFP_RETRY_MAYFAIL);
-	}
-	if (!page)
-		return 0;
-	if (order)
-		split_page(page, order);
-	for (i = 0; i < 1U << order; i++)
-		pages[i] = page + i;
-	return 1U << order;
-}
-
-/**
- * burrow_pool_alloc() - zeroed pages from the system
- * @ctx:	who is charged
- * @pages:	filled from the front
- * @n:		how many
- *
- * Context: may sleep.
- *
- * Return: how many were had, which may be fewer than @n, or -ENOMEM for none.
- */
-int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
-		      unsigned int n)
-{
-	struct mem_cgroup *before, *owner;
-	unsigned int got = 0, piece, i;
-
-	n = burrow_pool_charge(ctx, n);
-	if (!n)
-		return -ENOMEM;
-	before = burrow_pool_bill(ctx, &owner);
-	do {
-		piece = burrow_pool_alloc_piece(pages + got, n - got);
-		got += piece;
-	} while (piece && got < n);
-	burrow_pool_unbill(before, owner);
-
-	for (i = 0; i < got; i++)
-		burrow_page_set_place(pages[i], ctx->inode->i_mapping, 0);
-	burrow_count(ctx, fresh, got);
-	if (got == n)
-		return n;
-	burrow_pool_uncharge(ctx, n - got);
-	if (got)
-		return got;
-	burrow_count(ctx, nomem, 1);
-	return -ENOMEM;
-}
-
-/**
- * burrow_pool_zalloc() - zeroed memory for the module's own records
- * @ctx:	whose cgroup pays
- * @size:	bytes
- *
- * Return: memory for kvfree(), or NULL.
- */
-void *burrow_pool_zalloc(struct burrow_context *ctx, size_t size)
-{
-	struct mem_cgroup *before, *owner;
-	void *memory;
-
-	before = burrow_pool_bill(ctx, &owner);
-	memory = kvzalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
-				__GFP_RETRY_MAYFAIL);
-	burrow_pool_unbill(before, owner);
-	if (!memory)
-		burrow_count(ctx, nomem, 1);
-	return memory;
 }
 
 /**
@@ -258,6 +114,195 @@ unsigned int burrow_pool_take(struct burrow_context *ctx, struct page **pages,
 	return i;
 }
 
+/* Up to @most pages to the system; no lock but the pool's is taken. */
+static unsigned long burrow_pool_shrink(struct burrow_context *ctx,
+					unsigned long most)
+{
+	struct page *pages[BURROW_BATCH];
+	unsigned long done = 0;
+	unsigned int i, n;
+
+	while (done < most) {
+		n = burrow_pool_take(ctx, pages,
+				     min_t(unsigned long, most - done,
+					   BURROW_BATCH));
+		if (!n)
+			break;
+		for (i = 0; i < n; i++)
+			burrow_pool_free(ctx, pages[i]);
+		done += n;
+		cond_resched();
+	}
+	return done;
+}
+
+/* Charge @n pages or, past a limit, none. */
+static bool burrow_pool_try_charge(struct burrow_context *ctx, long n)
+{
+	long mine = atomic_long_add_return(n, &ctx->pages);
+	long users = atomic_long_add_return(n, &ctx->user->pages);
+
+	if (likely(mine <= READ_ONCE(burrow_context_limit) >> PAGE_SHIFT &&
+		   users <= READ_ONCE(burrow_user_limit) >> PAGE_SHIFT))
+		return true;
+	burrow_pool_uncharge(ctx, n);
+	return false;
+}
+
+/* A single page was refused: say by which limit. */
+static void burrow_pool_refused(struct burrow_context *ctx)
+{
+	u64 mine = (u64)atomic_long_read(&ctx->pages) << PAGE_SHIFT;
+	u64 users = (u64)atomic_long_read(&ctx->user->pages) << PAGE_SHIFT;
+	u64 limit = READ_ONCE(burrow_context_limit);
+
+	burrow_count(ctx, limits, 1);
+	if (mine + PAGE_SIZE > limit)
+		trace_burrow_limit(ctx, "context", mine, limit);
+	else
+		trace_burrow_limit(ctx, "user", users,
+				   READ_ONCE(burrow_user_limit));
+}
+
+/* Charge @n pages, or one if a limit is too near for that; 0 past it. */
+static unsigned int burrow_pool_charge(struct burrow_context *ctx,
+				       unsigned int n)
+{
+	if (likely(burrow_pool_try_charge(ctx, n)))
+		return n;
+	if (n > 1 && burrow_pool_try_charge(ctx, 1))
+		return 1;
+	burrow_pool_refused(ctx);
+	return 0;
+}
+
+/* Charge the module's own records of an arena, @n pages of them. */
+bool burrow_pool_charge_records(struct burrow_context *ctx, long n)
+{
+	if (burrow_pool_try_charge(ctx, n))
+		return true;
+	burrow_pool_refused(ctx);
+	return false;
+}
+
+/*
+ * Whoever faults a page in (a debugger, a kernel thread that borrowed the mm),
+ * the owner's cgroup pays. Returns what burrow_pool_unbill() needs to put back.
+ */
+static struct mem_cgroup *burrow_pool_bill(struct burrow_context *ctx,
+					   struct mem_cgroup **owner)
+{
+	*owner = NULL;
+	if (likely(current->mm == ctx->mm && !(current->flags & PF_KTHREAD)))
+		return NULL;
+	*owner = get_mem_cgroup_from_mm(ctx->mm);
+	return set_active_memcg(*owner);
+}
+
+static void burrow_pool_unbill(struct mem_cgroup *before,
+			       struct mem_cgroup *owner)
+{
+	if (likely(!owner))
+		return;
+	set_active_memcg(before);
+	mem_cgroup_put(owner);
+}
+
+/* One piece of up to @n pages; returns how many it was. */
+static unsigned int burrow_pool_alloc_piece(struct page **pages, unsigned int n)
+{
+	unsigned int order = min_t(unsigned int, ilog2(n), BURROW_ORDER);
+	struct page *page = NULL;
+	unsigned int i;
+
+	if (order)
+		page = alloc_pages(BURROW_GFP | __GFP_NORETRY, order);
+	if (!page) {
+		order = 0;
+		page = alloc_page(BURROW_GFP | __GFP_RETRY_MAYFAIL);
+	}
+	if (!page)
+		return 0;
+	if (order)
+		split_page(page, order);
+	for (i = 0; i < 1U << order; i++)
+		pages[i] = page + i;
+	return 1U << order;
+}
+
+/* One try at up to @n pages; returns how many, 0 for none. */
+static unsigned int burrow_pool_try_alloc(struct burrow_context *ctx,
+					  struct page **pages, unsigned int n)
+{
+	struct mem_cgroup *before, *owner;
+	unsigned int got = 0, piece, i;
+
+	n = burrow_pool_charge(ctx, n);
+	if (!n)
+		return 0;
+	before = burrow_pool_bill(ctx, &owner);
+	do {
+		piece = burrow_pool_alloc_piece(pages + got, n - got);
+		got += piece;
+	} while (piece && got < n);
+	burrow_pool_unbill(before, owner);
+
+	for (i = 0; i < got; i++)
+		burrow_page_set_place(pages[i], ctx->inode->i_mapping, 0);
+	if (unlikely(got < n)) {
+		burrow_pool_uncharge(ctx, n - got);
+		if (!got)
+			burrow_count(ctx, nomem, 1);
+	}
+	burrow_count(ctx, fresh, got);
+	return got;
+}
+
+/**
+ * burrow_pool_alloc() - zeroed pages from the system
+ * @ctx:	who is charged
+ * @pages:	filled from the front
+ * @n:		how many
+ *
+ * What the pool keeps must not be what stands in the way: stacks have emptied
+ * it before they come here, but heap and tables do not take from it, and a
+ * memory cgroup's limit does not reach the shrinker.
+ *
+ * Context: may sleep.
+ *
+ * Return: how many were had, which may be fewer than @n, or -ENOMEM for none.
+ */
+int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
+		      unsigned int n)
+{
+	unsigned int got = burrow_pool_try_alloc(ctx, pages, n);
+
+	if (unlikely(!got) && burrow_pool_shrink(ctx, ULONG_MAX))
+		got = burrow_pool_try_alloc(ctx, pages, n);
+	return got ?: -ENOMEM;
+}
+
+/**
+ * burrow_pool_zalloc() - zeroed memory for the module's own records
+ * @ctx:	whose cgroup pays
+ * @size:	bytes
+ *
+ * Return: memory for kvfree(), or NULL.
+ */
+void *burrow_pool_zalloc(struct burrow_context *ctx, size_t size)
+{
+	struct mem_cgroup *before, *owner;
+	void *memory;
+
+	before = burrow_pool_bill(ctx, &owner);
+	memory = kvzalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
+				__GFP_RETRY_MAYFAIL);
+	burrow_pool_unbill(before, owner);
+	if (!memory)
+		burrow_count(ctx, nomem, 1);
+	return memory;
+}
+
 /**
  * burrow_pool_give() - recycle a chain of pages
  * @ctx:	whose pool; past its bound the pages go to the system
@@ -285,28 +330,6 @@ void burrow_pool_give(struct burrow_context *ctx, struct page *first,
 		next = (struct page *)page_private(first);
 		burrow_pool_free(ctx, first);
 	}
-}
-
-/* Up to @most pages to the system; nothing but the pool's lock is taken. */
-static unsigned long burrow_pool_shrink(struct burrow_context *ctx,
-					unsigned long most)
-{
-	struct page *pages[BURROW_BATCH];
-	unsigned long done = 0;
-	unsigned int i, n;
-
-	while (done < most) {
-		n = burrow_pool_take(ctx, pages,
-				     min_t(unsigned long, most - done,
-					   BURROW_BATCH));
-		if (!n)
-			break;
-		for (i = 0; i < n; i++)
-			burrow_pool_free(ctx, pages[i]);
-		done += n;
-		cond_resched();
-	}
-	return done;
 }
 
 /* Give the whole pool to the system. */

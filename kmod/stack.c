@@ -258,9 +258,10 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 
 	if (slot >= arena->slots)
 		return VM_FAULT_SIGBUS;
-	if (g.depth >= arena->limit)
-		return burrow_stack_overflow(arena, vmf, slot);
 	/* A core dump reads what is there and must not allocate the rest. */
+	if (g.depth >= arena->limit)
+		return current->flags & PF_DUMPCORE ? VM_FAULT_SIGBUS :
+			burrow_stack_overflow(arena, vmf, slot);
 	block = current->flags & PF_DUMPCORE ? burrow_block_find(arena, page) :
 					       burrow_block_get(arena, page);
 	if (!block)

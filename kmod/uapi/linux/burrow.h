@@ -21,8 +21,8 @@
  * Every argument begins with its own size in bytes and a word of flags. The
  * rules are those of openat2(2): a struct shorter than its first version is
  * -EINVAL, a longer one is accepted if all that this kernel does not know is
- * zero and is -E2BIG otherwise. Unknown flags and padding that is not zero are
- * -EINVAL. Arguments may lie anywhere, on an arena's own stacks too.
+ * zero and is -E2BIG otherwise. Unknown flags are -EINVAL, and so are padding and
+ * fields marked "out" alone that are not zero on the way in. Arguments may lie anywhere, on an arena's own stacks too.
  */
 #ifndef _UAPI_LINUX_BURROW_H
 #define _UAPI_LINUX_BURROW_H
@@ -118,11 +118,12 @@ struct burrow_version {
  * there), but no more than @batch pages past what is needed. Touching the
  * guard is SIGSEGV with the address (a system call gets -EFAULT).
  *
- * A heap arena maps zeroed pages in naturally aligned groups of @batch pages.
+ * A heap arena maps zeroed pages in naturally aligned groups of @batch pages,
+ * at most a block.
  *
  * An arena may be mapped whole or in pieces of whole blocks, MAP_SHARED only,
  * at addresses congruent to the offset modulo BURROW_BLOCK_SIZE, by the owner
- * only, and never executable; mremap() of it fails. When the last mapping of an
+ * only, and never executable; mremap() neither grows nor moves it. When the last mapping of an
  * arena is gone, its pages are too; what the table says stays for as long as
  * either is mapped. Memory that can't be had, or that a limit
  * forbids, is SIGBUS (a system call gets -EFAULT).
@@ -211,7 +212,7 @@ struct burrow_trim_entry {
  * back, does not change.
  *
  * Returns 0 with @done set, or a negative errno: -EFAULT, -ENOENT (no such
- * arena), -EINVAL.
+ * arena), -EINVAL, -ENOMEM.
  */
 struct burrow_trim {
 	__u32 size;
@@ -273,7 +274,8 @@ struct burrow_slot_info {
  * through pinned pages, or by a debugger; a page may be reported that was not
  * written (one that is pinned for I/O always is), a written page is always
  * reported. A write that races with the harvest is in this one or in the next.
- * If the bitmap can't be written (-EFAULT) nothing is forgotten.
+ * If the bitmap can't be written (-EFAULT) nothing is forgotten. Also -ENOENT,
+ * -EINVAL, -ENOMEM.
  */
 struct burrow_dirty {
 	__u32 size;
@@ -321,7 +323,8 @@ struct burrow_release {
  * @heap_bytes:	bytes of pages in heap arenas
  * @pool_bytes:	bytes of pages in the pool
  * @table_bytes: bytes of pages of tables
- * @faults:	faults that the module resolved
+ * @faults:	faults of the owner that reached the module, those that it
+ *		refused included
  * @grows:	faults that made a stack larger
  * @recycled:	pages that came from the pool
  * @fresh:	pages that came from the system
