@@ -14,6 +14,7 @@
 
 struct uring {
 	int fd;
+	bool async;	/* hand requests to a worker thread of the kernel */
 	unsigned int *sq_tail, *sq_mask, *sq_array;
 	unsigned int *cq_head, *cq_tail, *cq_mask;
 	struct io_uring_sqe *sqes;
@@ -36,6 +37,7 @@ static UNUSED int uring_open(struct uring *u)
 	struct io_uring_params p = { 0 };
 	char *sq, *cq;
 
+	u->async = false;
 	u->fd = syscall(__NR_io_uring_setup, 8, &p);
 	if (u->fd < 0)
 		return -errno;
@@ -68,6 +70,8 @@ static UNUSED void uring_submit(struct uring *u, int op, int fd, void *buffer,
 	sqe->addr = (uintptr_t)buffer;
 	sqe->len = n;
 	sqe->off = offset;
+	if (u->async)
+		sqe->flags = IOSQE_ASYNC;
 	u->sq_array[at] = at;
 	__atomic_store_n(u->sq_tail, tail + 1, __ATOMIC_RELEASE);
 	if (syscall(__NR_io_uring_enter, u->fd, 1, 0, 0, NULL, 0) != 1)
