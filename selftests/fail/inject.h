@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 /* Far more than anything here makes: reaching it means that something loops. */
-#define NTH_MAX		3000
+#define NTH_MAX 3000
 
 static int inject_fd = -1;
 static bool inject_armed;

@@ -35,28 +35,28 @@
 
 #include "inject.h"
 
-#define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#define PAGE		4096UL
-#define STRIDE		(256UL << 10)
-#define SLOTS		24UL			/* three blocks */
-#define BLOCK		BURROW_BLOCK_SIZE
-#define STACK_BYTES	(SLOTS * STRIDE)
-#define HEAP_BYTES	(2 * BLOCK)
-#define HEAP_PAGES	(HEAP_BYTES / PAGE)
+#define PAGE 4096UL
+#define STRIDE (256UL << 10)
+#define SLOTS 24UL /* three blocks */
+#define BLOCK BURROW_BLOCK_SIZE
+#define STACK_BYTES (SLOTS * STRIDE)
+#define HEAP_BYTES (2 * BLOCK)
+#define HEAP_PAGES (HEAP_BYTES / PAGE)
 
 /* Seconds that one scenario may take, on an emulated machine that checks all. */
-#define PATIENCE	600
+#define PATIENCE 600
 
 enum level {
 	NOTHING,
-	OPENED,		/* a descriptor */
-	READY,		/* the version call was made */
-	CREATED,	/* an arena of each kind */
-	MAPPED,		/* and all mapped */
-	USED,		/* slots 0-7 hold a page, 0 three; heap page 0 a mark */
-	POOLED,		/* and there are recycled pages in the pool */
-	UNMAPPED,	/* arenas exist, their mappings are gone */
+	OPENED, /* a descriptor */
+	READY, /* the version call was made */
+	CREATED, /* an arena of each kind */
+	MAPPED, /* and all mapped */
+	USED, /* slots 0-7 hold a page, 0 three; heap page 0 a mark */
+	POOLED, /* and there are recycled pages in the pool */
+	UNMAPPED, /* arenas exist, their mappings are gone */
 };
 
 struct world {
@@ -84,8 +84,8 @@ struct scenario {
 	int (*before)(struct world *w);
 };
 
-static int file;	/* a file to read from and write to */
-static int self_mem;	/* /proc/self/mem */
+static int file; /* a file to read from and write to */
+static int self_mem; /* /proc/self/mem */
 
 /* ---- memory that cannot be had --------------------------------------------- */
 
@@ -162,7 +162,8 @@ static int touch(char *from, int n, bool write)
 /* ---- the world ------------------------------------------------------------- */
 
 /* The page at depth @depth (0 is the uppermost) of a slot. */
-static char *stack_page(struct world *w, unsigned long slot, unsigned long depth)
+static char *stack_page(struct world *w, unsigned long slot,
+			unsigned long depth)
 {
 	return w->stacks + (slot + 1) * STRIDE - (depth + 1) * PAGE;
 }
@@ -323,23 +324,28 @@ static int act_close(struct world *w)
 	return result(close(fd));
 }
 
+/* How far each level goes. */
+static const int levels[] = {
+	[NOTHING] = 0, [OPENED] = 1, [READY] = 2,  [CREATED] = 4,
+	[MAPPED] = 7,  [USED] = 8,   [POOLED] = 9, [UNMAPPED] = 10,
+};
+
+typedef int act_fn(struct world *w);
+
+static act_fn *const steps[] = {
+	act_open,      act_version,  act_create_stack, act_create_heap,
+	act_map_stack, act_map_heap, act_map_table,    use,
+	fill_pool,     act_unmap,
+};
+
 static int build(struct world *w, enum level level)
 {
-	static int (*const steps[])(struct world *w) = {
-		act_open, act_version, act_create_stack, act_create_heap,
-		act_map_stack, act_map_heap, act_map_table, use, fill_pool,
-		act_unmap,
-	};
-	static const int upto[] = {
-		[NOTHING] = 0, [OPENED] = 1, [READY] = 2, [CREATED] = 4,
-		[MAPPED] = 7, [USED] = 8, [POOLED] = 9, [UNMAPPED] = 10,
-	};
 	int i, ret;
 
 	memset(w, 0, sizeof(*w));
 	w->fd = -1;
 	w->level = level;
-	for (i = 0; i < upto[level]; i++) {
+	for (i = 0; i < levels[level]; i++) {
 		ret = steps[i](w);
 		if (ret < 0)
 			return ret;
@@ -350,8 +356,9 @@ static int build(struct world *w, enum level level)
 /* Unmap, and leave nobody else the place. */
 static void vacate(void *at, size_t bytes)
 {
-	if (at && mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
-		       MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+	if (at && mmap(at, bytes, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+		       -1, 0) == MAP_FAILED)
 		ksft_exit_fail_msg("cannot unmap\n");
 }
 
@@ -437,9 +444,9 @@ static int act_syscall_read(struct world *w)
 static int act_debugger(struct world *w)
 {
 	static char buf[PAGE];
+	uintptr_t at = (uintptr_t)stack_page(w, 13, 1);
 
-	return whole(pread(self_mem, buf, PAGE,
-			   (uintptr_t)stack_page(w, 13, 1)));
+	return whole(pread(self_mem, buf, PAGE, at));
 }
 
 static int act_table(struct world *w)
@@ -451,8 +458,7 @@ static int act_table_syscall(struct world *w)
 {
 	ssize_t n = pread(file, &w->table[3], sizeof(w->table[3]), 0);
 
-	return n < 0 ? -errno :
-	       n == (ssize_t)sizeof(w->table[3]) ? 0 : -EFAULT;
+	return n < 0 ? -errno : n == (ssize_t)sizeof(w->table[3]) ? 0 : -EFAULT;
 }
 
 static int act_heap_write(struct world *w)
@@ -555,7 +561,8 @@ static const char *check_dirty_stack(struct world *w)
 	for (slot = 0; slot < 8; slot++) {
 		page = (slot + 1) * (STRIDE / PAGE) - 1;
 		if (!((w->bits[0][page / 64] | w->bits[1][page / 64]) >>
-		      (page % 64) & 1))
+			      (page % 64) &
+		      1))
 			return "a stack page that was written is not reported";
 	}
 	return NULL;
@@ -629,79 +636,84 @@ static int act_recycle(struct world *w)
 }
 
 static const struct scenario scenarios[] = {
-	{ .name = "open",
-	  .level = NOTHING, .act = act_open },
-	{ .name = "version",
-	  .level = OPENED, .act = act_version },
+	{ .name = "open", .level = NOTHING, .act = act_open },
+	{ .name = "version", .level = OPENED, .act = act_version },
 	{ .name = "create a stack arena",
-	  .level = READY, .act = act_create_stack },
+	  .level = READY,
+	  .act = act_create_stack },
 	{ .name = "create a heap arena",
-	  .level = READY, .act = act_create_heap },
-	{ .name = "map stacks",
-	  .level = CREATED, .act = act_map_stack },
-	{ .name = "map the heap",
-	  .level = CREATED, .act = act_map_heap },
-	{ .name = "map the table",
-	  .level = CREATED, .act = act_map_table },
-	{ .name = "first touch, a write",
-	  .level = MAPPED, .act = act_write },
-	{ .name = "first touch, a read",
-	  .level = MAPPED, .act = act_read },
+	  .level = READY,
+	  .act = act_create_heap },
+	{ .name = "map stacks", .level = CREATED, .act = act_map_stack },
+	{ .name = "map the heap", .level = CREATED, .act = act_map_heap },
+	{ .name = "map the table", .level = CREATED, .act = act_map_table },
+	{ .name = "first touch, a write", .level = MAPPED, .act = act_write },
+	{ .name = "first touch, a read", .level = MAPPED, .act = act_read },
 	{ .name = "write to a new stack of a block in use",
-	  .level = USED, .act = act_write },
-	{ .name = "a frame of 100 KiB",
-	  .level = USED, .act = act_jump },
-	{ .name = "growth page by page",
-	  .level = USED, .act = act_grow },
+	  .level = USED,
+	  .act = act_write },
+	{ .name = "a frame of 100 KiB", .level = USED, .act = act_jump },
+	{ .name = "growth page by page", .level = USED, .act = act_grow },
 	{ .name = "growth with recycled pages",
-	  .level = POOLED, .act = act_recycle },
+	  .level = POOLED,
+	  .act = act_recycle },
 	{ .name = "pages that lost their mapping",
-	  .level = USED, .act = act_reinsert,
+	  .level = USED,
+	  .act = act_reinsert,
 	  .before = drop_ptes },
 	{ .name = "read(2) to a stack",
-	  .level = USED, .act = act_syscall_write },
+	  .level = USED,
+	  .act = act_syscall_write },
 	{ .name = "write(2) from a stack",
-	  .level = USED, .act = act_syscall_read },
+	  .level = USED,
+	  .act = act_syscall_read },
 	{ .name = "a debugger's look at a stack",
-	  .level = USED, .act = act_debugger },
-	{ .name = "touch of the table",
-	  .level = MAPPED, .act = act_table },
+	  .level = USED,
+	  .act = act_debugger },
+	{ .name = "touch of the table", .level = MAPPED, .act = act_table },
 	{ .name = "read(2) to the table",
-	  .level = MAPPED, .act = act_table_syscall },
+	  .level = MAPPED,
+	  .act = act_table_syscall },
 	{ .name = "first touch of the heap",
-	  .level = MAPPED, .act = act_heap_write },
+	  .level = MAPPED,
+	  .act = act_heap_write },
 	{ .name = "touch of many heap pages",
-	  .level = USED, .act = act_heap_many },
+	  .level = USED,
+	  .act = act_heap_many },
 	{ .name = "read(2) to the heap",
-	  .level = USED, .act = act_heap_syscall },
+	  .level = USED,
+	  .act = act_heap_syscall },
 	{ .name = "trim",
-	  .level = POOLED, .act = act_trim, .check = check_trim },
+	  .level = POOLED,
+	  .act = act_trim,
+	  .check = check_trim },
 	{ .name = "trim, argument on a stack",
-	  .level = USED, .act = act_trim_from_stack },
-	{ .name = "slot info",
-	  .level = USED, .act = act_info },
+	  .level = USED,
+	  .act = act_trim_from_stack },
+	{ .name = "slot info", .level = USED, .act = act_info },
 	{ .name = "dirty stacks",
-	  .level = USED, .act = act_dirty_stack, .check = check_dirty_stack },
+	  .level = USED,
+	  .act = act_dirty_stack,
+	  .check = check_dirty_stack },
 	{ .name = "dirty heap",
-	  .level = USED, .act = act_dirty_heap, .check = check_dirty_heap },
-	{ .name = "release",
-	  .level = USED, .act = act_release },
-	{ .name = "statistics",
-	  .level = POOLED, .act = act_stats },
-	{ .name = "drain the pool",
-	  .level = POOLED, .act = act_drain },
-	{ .name = "unmap a part",
-	  .level = POOLED, .act = act_unmap_part },
-	{ .name = "protect a part",
-	  .level = POOLED, .act = act_protect_part },
-	{ .name = "unmap all",
-	  .level = POOLED, .act = act_unmap },
+	  .level = USED,
+	  .act = act_dirty_heap,
+	  .check = check_dirty_heap },
+	{ .name = "release", .level = USED, .act = act_release },
+	{ .name = "statistics", .level = POOLED, .act = act_stats },
+	{ .name = "drain the pool", .level = POOLED, .act = act_drain },
+	{ .name = "unmap a part", .level = POOLED, .act = act_unmap_part },
+	{ .name = "protect a part", .level = POOLED, .act = act_protect_part },
+	{ .name = "unmap all", .level = POOLED, .act = act_unmap },
 	{ .name = "destroy an arena",
-	  .level = UNMAPPED, .act = act_destroy, .done = -ENOENT },
-	{ .name = "close",
-	  .level = UNMAPPED, .act = act_close, .done = -EBADF },
+	  .level = UNMAPPED,
+	  .act = act_destroy,
+	  .done = -ENOENT },
+	{ .name = "close", .level = UNMAPPED, .act = act_close, .done = -EBADF },
 	{ .name = "close with all mapped",
-	  .level = POOLED, .act = act_close, .done = -EBADF },
+	  .level = POOLED,
+	  .act = act_close,
+	  .done = -EBADF },
 };
 
 /* ---- the walk -------------------------------------------------------------- */
@@ -712,8 +724,8 @@ static bool clean_error(int err)
 	case -ENOMEM:
 	case -EFAULT:
 	case -EAGAIN:
-	case -EIO:	/* /proc/self/mem's word for -EFAULT */
-	case -ENOSPC:	/* the file's */
+	case -EIO: /* /proc/self/mem's word for -EFAULT */
+	case -ENOSPC: /* the file's */
 		return true;
 	}
 	return false;
@@ -730,7 +742,8 @@ static int run_once(const struct scenario *s, int nth)
 	if (!ret && s->before)
 		ret = s->before(&w);
 	if (ret < 0) {
-		ksft_print_msg("the world can't be built: %s\n", strerror(-ret));
+		ksft_print_msg("the world can't be built: %s\n",
+			       strerror(-ret));
 		tear_down(&w);
 		return -1;
 	}
@@ -738,11 +751,11 @@ static int run_once(const struct scenario *s, int nth)
 	ret = s->act(&w);
 	failed = injected();
 
-	if (ret < 0 && !failed)
+	if (ret < 0 && !failed) {
 		complaint = "failed though nothing was made to fail";
-	else if (ret < 0 && !clean_error(ret))
+	} else if (ret < 0 && !clean_error(ret)) {
 		complaint = "an error that does not say what happened";
-	else if (ret < 0) {
+	} else if (ret < 0) {
 		ret = s->act(&w);
 		if (ret < 0 && ret != s->done)
 			complaint = "does not work after the failure";
@@ -762,6 +775,8 @@ static int run_once(const struct scenario *s, int nth)
 	return -1;
 }
 
+static int total; /* failures of all scenarios */
+
 static void walk(const struct scenario *s)
 {
 	int nth, ret = 1;
@@ -775,6 +790,7 @@ static void walk(const struct scenario *s)
 	alarm(0);
 	if (ret > 0)
 		ksft_print_msg("%s: no end to the failures\n", s->name);
+	total += nth - 1;
 	ksft_test_result(ret == 0, "%s: %d failures\n", s->name, nth - 1);
 }
 
@@ -839,7 +855,7 @@ int main(void)
 		ksft_exit_skip("no /dev/burrow: the module is not loaded\n");
 	if (!inject_open() || !inject_set_up())
 		ksft_exit_skip("this kernel cannot make allocations fail\n");
-	ksft_set_plan(ARRAY_LEN(scenarios) + 1);
+	ksft_set_plan(ARRAY_LEN(scenarios) + 2);
 	open_files();
 	catch_signals();
 	/* Late output is a page fault, too. */
@@ -847,6 +863,8 @@ int main(void)
 
 	for (i = 0; i < ARRAY_LEN(scenarios); i++)
 		walk(&scenarios[i]);
+	ksft_test_result(total > (int)ARRAY_LEN(scenarios),
+			 "%d failures happened\n", total);
 	test_owned();
 	ksft_finished();
 }
