@@ -26,6 +26,9 @@
 extern "C" {
 #endif
 
+/* The library is built with all else hidden. */
+#pragma GCC visibility push(default)
+
 /**
  * enum burrow_backend - where stacks come from
  * @BURROW_BACKEND_AUTO: the kernel module where it can be used, else mmap
@@ -210,6 +213,8 @@ int burrow_stats(struct burrow_stats *stats);
  * Return: 0, or -ESRCH if no runtime runs.
  */
 int burrow_dump(int fd);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
