@@ -13,6 +13,9 @@ KERNEL ?= 6.1
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
+# What the jobs that boot need from the distribution (selftests/setup).
+NEEDS = build vm $(if $(filter 7.2,$(KERNEL)),kernels)
+
 PREFIX ?= /usr/local
 D = $(DESTDIR)$(PREFIX)
 DKMS = $(D)/src/burrow-$(VERSION)
@@ -31,21 +34,31 @@ programs:
 setup: ## install what is missing from the distribution, by name
 	@selftests/setup
 
+demo: ## the main job: module, runtime, growth benchmark, plot (ON=vm or ON=host)
+	@selftests/setup $(NEEDS)
+	@selftests/vm/kmod $(KERNEL) >/dev/null
+	@$(MAKE) -s all
+	@KERNEL=$(KERNEL) ON=$(ON) selftests/demo
+
 check: ## all tests (KERNEL=); the last line is `N passed, N failed, N skipped`
-	@selftests/setup build vm
+	@selftests/setup $(NEEDS)
 	@selftests/vm/kmod $(KERNEL) >/dev/null
 	@$(MAKE) -s all
 	@$(MAKE) -s -C selftests all
 	@selftests/check $(KERNEL)
 
-check-debug: ## the tests on a kernel with KASAN, lockdep, kmemleak
-	@$(MAKE) check KERNEL=debug
+check-debug: ## the tests on a kernel with KASAN, lockdep, kmemleak; then allocations fail
+	@selftests/setup build vm debug
+	@selftests/vm/kmod debug >/dev/null
+	@$(MAKE) -s all
+	@$(MAKE) -s -C selftests all
+	@selftests/vm/check-debug
 
 # The command goes by the environment as it was written: neither make nor a
 # shell on the way takes its dollars and quotes apart.
 vm: override export CMD := $(value CMD)
 vm: ## run CMD='...' in a virtual machine (KERNEL= MEM= CPUS= ICOUNT=1 TIMEOUT=)
-	@selftests/setup build vm
+	@selftests/setup $(NEEDS)
 ifneq ($(MODULE),none)
 	@selftests/vm/kmod $(KERNEL) >/dev/null
 endif
@@ -54,6 +67,7 @@ endif
 
 # Built from a copy: the source tree stays clean.
 module-here:
+	@[ -e $(KDIR) ] || selftests/setup build host
 	@[ -e $(KDIR) ] || { echo "no $(KDIR): install linux-headers-$(KVER)" >&2; exit 1; }
 	@mkdir -p build/kmod-here
 	@cp -ru Kbuild kmod build/kmod-here/
@@ -93,6 +107,10 @@ lint: ## checkpatch, sparse, clang-tidy, cppcheck, clang-format
 	@selftests/setup build lint
 	@selftests/lint
 
+docs: ## Documentation/ as HTML in build/docs; what warns is an error
+	@selftests/setup docs
+	@Documentation/build
+
 clean: ## remove what was built
 	rm -rf build kmod/burrow.ko
 
@@ -100,5 +118,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / \
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all module module-here programs setup check check-debug vm load unload \
-	install modules_install lint clean help
+.PHONY: all module module-here programs setup demo check check-debug vm load unload \
+	install modules_install lint docs clean help
