@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The parked benchmark: --count goroutines, each started, run, and parked in
+ * the real runtime, all at once; or Go's beside them.
+ *
+ * They live in a child process, whose memory is looked at from here when the
+ * runtime has started and again when all are parked. bytes/goroutine is the
+ * greater of two figures, so that nothing hides from both:
+ *
+ * process-bytes	what the kernel says of the process: resident memory
+ *			(the module's stack pages are in it) and page tables
+ * system-bytes		what the whole machine has less: free memory, buffers
+ *			and page cache together. This has everything in it, the
+ *			module's own structures too, and whatever else the
+ *			machine did meanwhile: it wants to be idle
+ *
+ * ns/create is from the first spawn until all are parked, ns/end from the
+ * first wake-up until all have ended. mappings is the process's number of
+ * them. guards counts the stacks whose guard holds: the kernel is asked to
+ * write to the guard's highest page and to its lowest (the slot's first), and
+ * both must fail.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../sched/sched.h"
+#include "../sysfile.h"
+#include "../tool.h"
+#include "bench.h"
+#include "clock.h"
+#include "peer.h"
+#include "results.h"
+
+#define DEFAULT_COUNT 100000
+#define DEFAULT_RUNS 1
+
+/* In the child: the goroutines, in the order in which they parked. */
+static struct {
+	struct goroutine **members;
+	size_t parked;
+	size_t ended;
+} crowd;
+
+static void member(void *arg)
+{
+	struct burrow_thread *self = burrow_self();
+
+	(void)arg;
+	crowd.members[crowd.parked++] = self->current;
+	burrow_sched_park(self, GOROUTINE_PARKED);
+	crowd.ended++;
+}
+
+/* How many could be had; says the ticks. */
+static size_t park(size_t count, uint64_t *ticks)
+{
+	uint64_t start = bench_ticks();
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (burrow_go(member, NULL))
+			break;
+	while (crowd.parked < i)
+		burrow_yield();
+	*ticks = bench_ticks() - start;
+	return i;
+}
+
+static uint64_t end_all(void)
+{
+	uint64_t start = bench_ticks();
+	size_t i;
+
+	crowd.ended = 0;
+	for (i = 0; i < crowd.parked; i++)
+		burrow_sched_ready(crowd.members[i]);
+	while (crowd.ended < crowd.parked)
+		burrow_yield();
+	crowd.parked = 0;
+	return bench_ticks() - start;
+}
+
+/* The kernel writes there if it can, and says so if it can't. */
+static bool writable(int zero, char *address)
+{
+	return !(read(zero, address, 1) < 0 && errno == EFAULT);
+}
+
+static size_t guarded(void)
+{
+	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	size_t page = sysconf(_SC_PAGESIZE), n = 0, i;
+	char inside = 1;
+
+	/* A way of asking that can't tell would count every guard. */
+	if (zero < 0 || !writable(zero, &inside))
+		return 0;
+	for (i = 0; i < crowd.parked; i++) {
+		const struct burrow_stack *stack = &crowd.members[i]->stack;
+		char *low = burrow_stack_low(stack);
+
+		n += !writable(zero, low) &&
+		     !writable(zero, low + stack->arena->guard - page);
+	}
+	close(zero);
+	return n;
+}
+
+struct service {
+	FILE *from;
+	FILE *to;
+	size_t count;
+	struct burrow_options options;
+};
+
+static int serve_goroutine(void *arg)
+{
+	struct service *s = arg;
+	char word[16];
+	uint64_t n, ticks;
+
+	fputs("ready\n", s->to);
+	fflush(s->to);
+	while (fscanf(s->from, "%15s", word) == 1) {
+		if (!strcmp(word, "park") &&
+		    fscanf(s->from, "%" SCNu64, &n) == 1 && n <= s->count) {
+			n = park(n, &ticks);
+			fprintf(s->to, "%" PRIu64 " %" PRIu64 "\n", ticks, n);
+		} else if (!strcmp(word, "guards")) {
+			fprintf(s->to, "%zu\n", guarded());
+		} else if (!strcmp(word, "end")) {
+			fprintf(s->to, "%" PRIu64 "\n", end_all());
+		}
+		fflush(s->to);
+	}
+	return 0;
+}
+
+static int serve(FILE *from, FILE *to, void *arg)
+{
+	struct service *s = arg;
+	size_t bytes = s->count * sizeof(*crowd.members);
+
+	s->from = from;
+	s->to = to;
+	crowd.members = malloc(bytes);
+	if (!crowd.members)
+		return TOOL_FAILED;
+	/* Present before the first look, so that it is not in the figures. */
+	memset(crowd.members, 1, bytes);
+	return burrow_run(&s->options, serve_goroutine, s) ? TOOL_FAILED :
+							     TOOL_OK;
+}
+
+static int start_runtime(struct peer *peer, const struct bench_options *options,
+			 enum burrow_backend backend, size_t count, char *why,
+			 size_t size)
+{
+	struct service s = {
+		.count = count,
+		.options = {
+			.size = sizeof(s.options),
+			.procs = options->procs,
+			.backend = backend,
+		},
+	};
+	int err = peer_fork(peer, serve, &s);
+
+	if (err)
+		snprintf(
+			why, size,
+			"the runtime does not start on it; `burrow doctor' says more");
+	return err;
+}
+
+static int start_kmod(struct peer *peer, const struct bench_options *options,
+		      size_t count, char *why, size_t size)
+{
+	return start_runtime(peer, options, BURROW_BACKEND_KMOD, count, why,
+			     size);
+}
+
+static int start_mmap(struct peer *peer, const struct bench_options *options,
+		      size_t count, char *why, size_t size)
+{
+	return start_runtime(peer, options, BURROW_BACKEND_MMAP, count, why,
+			     size);
+}
+
+static int start_go(struct peer *peer, const struct bench_options *options,
+		    size_t count, char *why, size_t size)
+{
+	(void)options;
+	(void)count;
+	return peer_go(peer, why, size);
+}
+
+static const struct way {
+	const char *name;
+	bool guards;
+	int (*start)(struct peer *peer, const struct bench_options *options,
+		     size_t count, char *why, size_t size);
+} ways[] = {
+	{ "kmod", true, start_kmod },
+	{ "mmap", true, start_mmap },
+	{ "go", false, start_go },
+};
+
+#define NWAYS (sizeof(ways) / sizeof(ways[0]))
+
+/* Bytes that the process, and that the whole machine, has in use. */
+struct usage {
+	long long process;
+	long long system;
+};
+
+static int look(pid_t pid, struct usage *usage)
+{
+	static const char *const unused[] = { "MemFree", "Buffers", "Cached" };
+	long long rss, tables, kib;
+	char path[64];
+	size_t i;
+	int err;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	err = sysfile_number(path, "VmRSS", &rss);
+	if (!err)
+		err = sysfile_number(path, "VmPTE", &tables);
+	if (err)
+		return err;
+	usage->process = (rss + tables) << 10;
+	usage->system = 0;
+	for (i = 0; i < sizeof(unused) / sizeof(unused[0]); i++) {
+		err = sysfile_number("/proc/meminfo", unused[i], &kib);
+		if (err)
+			return err;
+		usage->system -= kib << 10;
+	}
+	return 0;
+}
+
+static long mappings(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	return sysfile_lines(path);
+}
+
+/* What a sample found, a field for each unit. */
+struct found {
+	struct usage before;
+	struct usage after;
+	long mappings;
+	uint64_t create;
+	uint64_t parked;
+	uint64_t guards;
+	uint64_t end;
+};
+
+static int measure(struct peer *peer, const struct way *way, size_t count,
+		   struct found *found)
+{
+	char request[32];
+	uint64_t answer[2];
+	int err;
+
+	err = look(peer->pid, &found->before);
+	if (err)
+		return err;
+	snprintf(request, sizeof(request), "park %zu", count);
+	err = peer_ask(peer, request, 2, answer);
+	if (err)
+		return err;
+	found->create = answer[0];
+	found->parked = answer[1];
+	if (found->parked < count)
+		return 0;
+	found->mappings = mappings(peer->pid);
+	err = look(peer->pid, &found->after);
+	if (!err && way->guards)
+		err = peer_ask(peer, "guards", 1, &found->guards);
+	if (!err)
+		err = peer_ask(peer, "end", 1, &found->end);
+	return err;
+}
+
+static void add(const struct way *way, size_t count, const char *unit,
+		double value)
+{
+	results_add("parked", way->name, "count", count, unit, value);
+}
+
+static void record(const struct way *way, size_t count,
+		   const struct found *found)
+{
+	double process = found->after.process - found->before.process;
+	double system = found->after.system - found->before.system;
+
+	add(way, count, "bytes/goroutine",
+	    (process > system ? process : system) / count);
+	add(way, count, "process-bytes/goroutine", process / count);
+	add(way, count, "system-bytes/goroutine", system / count);
+	add(way, count, "mappings", found->mappings);
+	if (way->guards)
+		add(way, count, "guards", found->guards);
+	add(way, count, "ns/create", bench_ns(found->create) / count);
+	add(way, count, "ns/end", bench_ns(found->end) / count);
+}
+
+static int sample(const struct way *way, const struct bench_options *options,
+		  size_t count)
+{
+	struct found found = { .parked = 0 };
+	struct peer peer = { 0 };
+	char why[256] = "";
+	int err;
+
+	if (way->start(&peer, options, count, why, sizeof(why))) {
+		if (!tool_interrupted)
+			bench_left_out("parked", way->name, why);
+		return 0;
+	}
+	err = measure(&peer, way, count, &found);
+	peer_end(&peer);
+	if (tool_interrupted)
+		return 0;
+	if (err) {
+		tool_say("bench parked: %s failed: %s", way->name,
+			 err == -EPIPE ? "its process died" : strerror(-err));
+		return -1;
+	}
+	if (found.parked < count) {
+		snprintf(
+			why, sizeof(why),
+			"only %" PRIu64
+			" of %zu goroutines could be had; `burrow doctor' says what limits them",
+			found.parked, count);
+		bench_left_out("parked", way->name, why);
+		return 0;
+	}
+	record(way, count, &found);
+	return 0;
+}
+
+static int run(const struct bench_options *options)
+{
+	size_t count = options->count ? options->count : DEFAULT_COUNT, i;
+	int runs = options->runs ? options->runs : DEFAULT_RUNS;
+	int failed = 0, round;
+
+	bench_ns(0);
+	for (round = 0; round < runs; round++)
+		for (i = 0; i < NWAYS && !tool_interrupted; i++) {
+			if (!bench_wants(options, ways[i].name))
+				continue;
+			bench_progress("parked %zu: round %d of %d: %s", count,
+				       round + 1, runs, ways[i].name);
+			failed |= sample(&ways[i], options, count);
+		}
+	return failed;
+}
+
+static const char *backend(size_t i)
+{
+	return i < NWAYS ? ways[i].name : NULL;
+}
+
+const struct bench bench_parked = {
+	.name = "parked",
+	.summary =
+		"--count goroutines parked at once: memory, mappings, guards",
+	.backend = backend,
+	.run = run,
+};

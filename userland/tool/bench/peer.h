@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A process of its own that does what a benchmark asks, a line a request: its
+ * memory can be looked at from outside, and it can be written in another
+ * language. It says "ready" first, and answers each request with a number.
+ *
+ * Requests are words and numbers: "park 1000", "end", "grow 64 16".
+ */
+#ifndef BURROW_BENCH_PEER_H
+#define BURROW_BENCH_PEER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/**
+ * struct peer - a child process that serves requests
+ * @pid:	of the child
+ * @to:		requests
+ * @from:	answers
+ */
+struct peer {
+	pid_t pid;
+	FILE *to;
+	FILE *from;
+};
+
+/*
+ * Runs @serve in a child, whose result is its exit status; 0 once the child is
+ * ready, or a negative errno.
+ */
+int peer_fork(struct peer *peer, int (*serve)(FILE *from, FILE *to, void *arg),
+	      void *arg);
+
+/* The same with a program. */
+int peer_exec(struct peer *peer, const char *path);
+
+/* Sends a request and waits for the numbers of its answer; 0 or -errno. */
+int peer_ask(struct peer *peer, const char *request, unsigned int n,
+	     uint64_t *answer);
+
+/* Tells it that there is no more, and waits for its end. */
+void peer_end(struct peer *peer);
+
+/* Starts the Go program of peers/go, building it first if it must. */
+int peer_go(struct peer *peer, char *why, size_t size);
+
+#endif /* BURROW_BENCH_PEER_H */

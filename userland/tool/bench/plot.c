@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The growth results as an SVG plot, both axes logarithmic, drawn by gnuplot.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../tool.h"
+#include "results.h"
+
+#define PLOTTED_BENCH "growth"
+#define PLOTTED_UNIT "ns/op"
+
+static bool plotted(const struct bench_row *row)
+{
+	return !strcmp(row->bench, PLOTTED_BENCH) &&
+	       !strcmp(row->unit, PLOTTED_UNIT);
+}
+
+/* The backends that have a curve, each once. */
+static size_t curves(const char **names, size_t max)
+{
+	size_t n = 0, i, k;
+
+	for (i = 0; i < results_count() && n < max; i++) {
+		if (!plotted(results_row(i)))
+			continue;
+		for (k = 0; k < n; k++)
+			if (!strcmp(names[k], results_row(i)->backend))
+				break;
+		if (k == n)
+			names[n++] = results_row(i)->backend;
+	}
+	return n;
+}
+
+static double last_point(const char *name)
+{
+	const struct bench_row *last = NULL;
+	size_t i;
+
+	for (i = 0; i < results_count(); i++) {
+		const struct bench_row *row = results_row(i);
+
+		if (plotted(row) && !strcmp(row->backend, name) &&
+		    (!last || row->value > last->value))
+			last = row;
+	}
+	return last ? results_summary(last).median : 0;
+}
+
+static int dearest_first(const void *a, const void *b)
+{
+	double x = last_point(*(const char *const *)a);
+	double y = last_point(*(const char *const *)b);
+
+	return (x < y) - (x > y);
+}
+
+/* The module's rows are drawn heavy, so that they are found at a glance. */
+static void write_curve(FILE *to, const char *name, size_t i)
+{
+	static const char *const colours[] = {
+		"#1f77b4", "#8c564b", "#7f7f7f", "#9467bd",
+		"#17becf", "#bcbd22", "#e377c2", "#393b79",
+		"#637939", "#843c39", "#3182bd",
+	};
+	static const char *const module_colours[] = {
+		"#ff7f0e",
+		"#d62728",
+		"#2ca02c",
+	};
+	size_t n = sizeof(colours) / sizeof(colours[0]);
+
+	if (!strncmp(name, "kmod", 4))
+		fprintf(to, "lc rgb '%s' lw 3.5 pt 7 ps 0.9",
+			module_colours[strlen(name) % 3]);
+	else
+		fprintf(to, "lc rgb '%s' lw 1.4 dt %zu pt %zu ps 0.7",
+			colours[i % n], 1 + i / n + i % 2, 4 + i % 11);
+}
+
+static void write_script(FILE *to, const char *const *names, size_t n)
+{
+	size_t i, k;
+
+	fputs("set terminal svg size 960,640 dynamic background rgb 'white' font 'sans-serif,13'\n"
+	      "set output\n"
+	      "set title 'Growth of a fresh stack: time until a recursion is so deep'\n"
+	      "set xlabel 'depth of the stack, KiB'\n"
+	      "set ylabel 'nanoseconds for the whole growth (median)'\n"
+	      "set logscale x 4\nset logscale y 10\n"
+	      "set format y '10^{%T}'\n"
+	      "set grid xtics ytics mytics lc rgb '#dddddd' lw 1, lc rgb '#eeeeee' lw 0.5\n"
+	      "set key outside right center spacing 1.25 samplen 3\n"
+	      "set offsets graph 0.03, graph 0.03, 0, 0\n",
+	      to);
+	for (i = 0; i < n; i++) {
+		fprintf(to, "$d%zu << EOD\n", i);
+		for (k = 0; k < results_count(); k++) {
+			const struct bench_row *row = results_row(k);
+
+			if (plotted(row) && !strcmp(row->backend, names[i]))
+				fprintf(to, "%ld %.3f\n", row->value,
+					results_summary(row).median);
+		}
+		fputs("EOD\n", to);
+	}
+	fputs("plot ", to);
+	for (i = 0; i < n; i++) {
+		fprintf(to,
+			"%s$d%zu using 1:2:xtic(1) with linespoints title '%s' noenhanced ",
+			i ? ", " : "", i, names[i]);
+		write_curve(to, names[i], i);
+	}
+	fputc('\n', to);
+}
+
+static pid_t start_gnuplot(const char *path, int input)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	if (dup2(input, STDIN_FILENO) < 0 || !freopen(path, "we", stdout))
+		_exit(126);
+	dup2(fileno(stdout), STDOUT_FILENO);
+	execlp("gnuplot", "gnuplot", "-", (char *)NULL);
+	_exit(127);
+}
+
+static int reap(pid_t pid, const char *path)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		tool_say(
+			"no plot: gnuplot is not installed; try `apt-get install gnuplot-nox'");
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == 126)
+		tool_say("no plot: can't write %s", path);
+	else
+		tool_say("no plot: gnuplot failed");
+	if (!(WIFEXITED(status) && WEXITSTATUS(status) == 126))
+		unlink(path);
+	return -1;
+}
+
+/**
+ * results_plot() - draw the growth results
+ * @path:	SVG file to write
+ *
+ * Return: 0, or -1 if it could not be drawn, which was said on standard error.
+ */
+int results_plot(const char *path)
+{
+	const char *names[64];
+	size_t n = curves(names, 64);
+	int fds[2];
+	pid_t pid;
+	FILE *to;
+
+	if (!n) {
+		tool_say("no plot: --svg draws growth, and none was measured");
+		return -1;
+	}
+	qsort(names, n, sizeof(names[0]), dearest_first);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	fflush(NULL);
+	pid = start_gnuplot(path, fds[0]);
+	close(fds[0]);
+	to = fdopen(fds[1], "w");
+	if (pid < 0 || !to) {
+		tool_say("no plot: %s", strerror(errno));
+		return -1;
+	}
+	/* Without gnuplot the pipe has no reader; the status tells. */
+	signal(SIGPIPE, SIG_IGN);
+	write_script(to, names, n);
+	fclose(to);
+	return reap(pid, path);
+}
