@@ -20,6 +20,8 @@ static const struct command {
 	const char *summary;
 } commands[] = {
 	{ "bench", tool_bench, "measure stacks, trim and dirty tracking" },
+	{ "doctor", tool_doctor,
+	  "say what works on this machine and what is missing" },
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -20,6 +20,7 @@ enum tool_status {
 
 /* Subcommands take the arguments from their own name on. */
 int tool_bench(int argc, char **argv);
+int tool_doctor(int argc, char **argv);
 
 /* Says "burrow: ..." on standard error, on a line of its own. */
 void tool_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
