@@ -157,7 +157,10 @@ static const char *burrow_vma_name(struct vm_area_struct *vma)
 {
 	struct burrow_arena *arena = vma->vm_private_data;
 
-	if (burrow_vma_is_table(vma) || !(arena->flags & BURROW_ARENA_DUMP))
+	/* A dump asks for each page of it: spare it a gigabyte of nothing. */
+	if (burrow_vma_is_table(vma) || !(arena->flags & BURROW_ARENA_DUMP) ||
+	    !burrow_block_any(arena, vma->vm_pgoff & BURROW_WINDOW_MASK,
+			      vma_pages(vma)))
 		return NULL;
 	return arena->kind == BURROW_ARENA_STACK ? "[burrow:stack]" :
 						   "[burrow:heap]";

@@ -113,6 +113,32 @@ struct burrow_block *burrow_block_get(struct burrow_arena *arena,
 	return block;
 }
 
+/**
+ * burrow_block_any() - was anything in a range touched?
+ * @arena:	mapped there
+ * @first:	page
+ * @pages:	how many
+ *
+ * Return: whether there is a block.
+ */
+bool burrow_block_any(struct burrow_arena *arena, unsigned long first,
+		      unsigned long pages)
+{
+	unsigned long nr = first >> arena->block_shift;
+	unsigned long last = (first + pages - 1) >> arena->block_shift;
+	struct burrow_block **dir;
+
+	while (nr <= last) {
+		dir = burrow_block_dir(arena, nr);
+		if (!dir)
+			nr |= BURROW_DIR_ENTRIES - 1;
+		else if (READ_ONCE(dir[nr & (BURROW_DIR_ENTRIES - 1)]))
+			return true;
+		nr++;
+	}
+	return false;
+}
+
 static void burrow_block_free(struct burrow_arena *arena,
 			      struct burrow_block *block)
 {

@@ -255,6 +255,8 @@ struct burrow_block *burrow_block_find(struct burrow_arena *arena,
 				       unsigned long page);
 struct burrow_block *burrow_block_get(struct burrow_arena *arena,
 				      unsigned long page);
+bool burrow_block_any(struct burrow_arena *arena, unsigned long first,
+		      unsigned long pages);
 void burrow_block_free_all(struct burrow_arena *arena);
 int burrow_block_insert(struct vm_area_struct *vma, pgoff_t first,
 			struct page **pages, unsigned long n);

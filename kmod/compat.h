@@ -43,6 +43,12 @@ static inline void burrow_page_set_place(struct page *page,
 	folio->index = index;
 }
 
+/* Mappings of a page that is its own folio; 6.12 lost page_mapcount(). */
+static inline int burrow_page_mapcount(const struct page *page)
+{
+	return atomic_read(&((const struct folio *)page)->_mapcount) + 1;
+}
+
 /* Shrinkers are allocated by the core from 6.7 on. */
 struct burrow_shrinker {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)

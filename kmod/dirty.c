@@ -26,9 +26,6 @@
 /* Pages harvested in one step: the bits of a page, 128 MiB. */
 #define BURROW_STEP		(PAGE_SIZE * BITS_PER_BYTE)
 
-/* The references of a mapped page that nobody else holds. */
-#define BURROW_REFS		2
-
 /* A step of a harvest: pages [@first, @first + @n) of the arena, @bits zeroed. */
 struct burrow_harvest {
 	struct burrow_arena *arena;
@@ -54,8 +51,9 @@ static void burrow_dirty_take(struct burrow_harvest *h,
 static void burrow_dirty_mark_held(struct burrow_harvest *h, struct page *page,
 				   unsigned long nr)
 {
-	if (page && page_ref_count(page) > BURROW_REFS && nr >= h->first &&
-	    nr - h->first < h->n)
+	/* One reference is the owner's, one each mapping's. */
+	if (page && page_ref_count(page) > 1 + burrow_page_mapcount(page) &&
+	    nr >= h->first && nr - h->first < h->n)
 		__set_bit(nr - h->first, h->bits);
 }
 

@@ -149,7 +149,7 @@ static bool burrow_pool_try_charge(struct burrow_context *ctx, long n)
 	return false;
 }
 
-/* A single page was refused: say by which limit. */
+/* A limit refused a single page: say which. */
 static void burrow_pool_refused(struct burrow_context *ctx)
 {
 	u64 mine = (u64)atomic_long_read(&ctx->pages) << PAGE_SHIFT;
@@ -170,10 +170,7 @@ static unsigned int burrow_pool_charge(struct burrow_context *ctx,
 {
 	if (likely(burrow_pool_try_charge(ctx, n)))
 		return n;
-	if (n > 1 && burrow_pool_try_charge(ctx, 1))
-		return 1;
-	burrow_pool_refused(ctx);
-	return 0;
+	return n > 1 && burrow_pool_try_charge(ctx, 1);
 }
 
 /* Charge the module's own records of an arena, @n pages of them. */
@@ -230,16 +227,16 @@ static unsigned int burrow_pool_alloc_piece(struct page **pages, unsigned int n)
 	return 1U << order;
 }
 
-/* One try at up to @n pages; returns how many, 0 for none. */
-static unsigned int burrow_pool_try_alloc(struct burrow_context *ctx,
-					  struct page **pages, unsigned int n)
+/* One try at up to @n pages: how many, -EDQUOT for a limit, -ENOMEM. */
+static int burrow_pool_try_alloc(struct burrow_context *ctx,
+				 struct page **pages, unsigned int n)
 {
 	struct mem_cgroup *before, *owner;
 	unsigned int got = 0, piece, i;
 
 	n = burrow_pool_charge(ctx, n);
 	if (!n)
-		return 0;
+		return -EDQUOT;
 	before = burrow_pool_bill(ctx, &owner);
 	do {
 		piece = burrow_pool_alloc_piece(pages + got, n - got);
@@ -249,13 +246,10 @@ static unsigned int burrow_pool_try_alloc(struct burrow_context *ctx,
 
 	for (i = 0; i < got; i++)
 		burrow_page_set_place(pages[i], ctx->inode->i_mapping, 0);
-	if (unlikely(got < n)) {
-		burrow_pool_uncharge(ctx, n - got);
-		if (!got)
-			burrow_count(ctx, nomem, 1);
-	}
 	burrow_count(ctx, fresh, got);
-	return got;
+	if (unlikely(got < n))
+		burrow_pool_uncharge(ctx, n - got);
+	return got ?: -ENOMEM;
 }
 
 /**
@@ -275,11 +269,19 @@ static unsigned int burrow_pool_try_alloc(struct burrow_context *ctx,
 int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
 		      unsigned int n)
 {
-	unsigned int got = burrow_pool_try_alloc(ctx, pages, n);
+	int got = burrow_pool_try_alloc(ctx, pages, n);
 
-	if (unlikely(!got) && burrow_pool_shrink(ctx, ULONG_MAX))
+	if (likely(got > 0))
+		return got;
+	if (burrow_pool_shrink(ctx, ULONG_MAX))
 		got = burrow_pool_try_alloc(ctx, pages, n);
-	return got ?: -ENOMEM;
+	if (got > 0)
+		return got;
+	if (got == -EDQUOT)
+		burrow_pool_refused(ctx);
+	else
+		burrow_count(ctx, nomem, 1);
+	return -ENOMEM;
 }
 
 /**

@@ -68,20 +68,19 @@ static struct burrow_stack *burrow_trim_stack(struct burrow_arena *arena,
 			      ((1UL << burrow_arena_slots_shift(arena)) - 1)];
 }
 
-/* Is there anything to do? If not, the entry's result says why. */
-static bool burrow_trim_wants(struct burrow_arena *arena,
-			      struct burrow_block *block,
-			      struct burrow_trim_entry *entry)
+static bool burrow_trim_has_more(struct burrow_arena *arena,
+				 struct burrow_block *block,
+				 const struct burrow_trim_entry *entry)
 {
-	entry->result = 0;
-	if (burrow_trim_stack(arena, block, entry->slot)->pages <=
-	    burrow_trim_keep(entry))
-		return false;
-	if (burrow_trim_word_is(arena, entry))
-		return true;
+	return burrow_trim_stack(arena, block, entry->slot)->pages >
+	       burrow_trim_keep(entry);
+}
+
+static void burrow_trim_lost(struct burrow_arena *arena,
+			     struct burrow_trim_entry *entry)
+{
 	entry->result = -EAGAIN;
 	burrow_count(arena->ctx, trim_races, 1);
-	return false;
 }
 
 /* Entries from @i on that make a run; their block's lock is held. */
@@ -98,7 +97,8 @@ static unsigned int burrow_trim_run(struct burrow_trimming *t,
 		if (entry[run].slot != entry->slot + run ||
 		    entry[run].slot >> shift != entry->slot >> shift ||
 		    burrow_trim_keep(entry + run) > BURROW_TRIM_KEEP ||
-		    !burrow_trim_wants(t->arena, block, entry + run))
+		    !burrow_trim_has_more(t->arena, block, entry + run) ||
+		    !burrow_trim_word_is(t->arena, entry + run))
 			break;
 		run++;
 	}
@@ -157,8 +157,7 @@ static void burrow_trim_settle(struct burrow_trimming *t,
 	stack = burrow_trim_stack(arena, block, entry->slot);
 	before = stack->pages;
 	if (!burrow_trim_word_is(arena, entry)) {
-		entry->result = -EAGAIN;
-		burrow_count(arena->ctx, trim_races, 1);
+		burrow_trim_lost(arena, entry);
 		return;
 	}
 	burrow_stack_drop(arena, stack, burrow_trim_keep(entry));
@@ -191,12 +190,17 @@ static unsigned int burrow_trim_one(struct burrow_trimming *t, unsigned int i)
 	if (!block)
 		return 1;
 	mutex_lock(&block->lock);
-	if (burrow_trim_wants(arena, block, entry)) {
+	if (!burrow_trim_has_more(arena, block, entry))
+		goto out;
+	if (burrow_trim_word_is(arena, entry)) {
 		run = burrow_trim_run(t, block, i);
 		burrow_trim_unmap(arena, block, entry, run);
 		for (j = 0; j < run; j++)
 			burrow_trim_settle(t, block, entry + j, run > 1);
+	} else {
+		burrow_trim_lost(arena, entry);
 	}
+out:
 	mutex_unlock(&block->lock);
 	return run;
 }

@@ -22,7 +22,8 @@
  * rules are those of openat2(2): a struct shorter than its first version is
  * -EINVAL, a longer one is accepted if all that this kernel does not know is
  * zero and is -E2BIG otherwise. Unknown flags are -EINVAL, and so are padding and
- * fields marked "out" alone that are not zero on the way in. Arguments may lie anywhere, on an arena's own stacks too.
+ * fields marked "out" alone that are not zero on the way in (but those of the
+ * version and stats calls). Arguments may lie anywhere, on an arena's own stacks too.
  */
 #ifndef _UAPI_LINUX_BURROW_H
 #define _UAPI_LINUX_BURROW_H
