@@ -232,44 +232,6 @@ TEST(short_goroutines_share_few_stacks)
 	EXPECT_EQ(0, burrow_run(NULL, burst, NULL));
 }
 
-static void deep_and_asleep(void *arg)
-{
-	(void)arg;
-	descend(100 * KIB, 1);
-	burrow_sleep(200 * MS);
-}
-
-/* What many deep stacks held is given back, by the watermark and by time. */
-static int give_back(void *arg)
-{
-	struct burrow_stats s = { .size = sizeof(s) };
-	uint64_t high, low, idle;
-	int i;
-
-	(void)arg;
-	for (i = 0; i < 400; i++)
-		burrow_go(deep_and_asleep, NULL);
-	burrow_sleep(100 * MS);
-	burrow_stats(&s);
-	high = s.stack_bytes;
-	wait_for_others();
-	burrow_stats(&s);
-	low = s.stack_bytes;
-	burrow_sleep(9000 * MS);
-	burrow_stats(&s);
-	idle = s.stack_bytes;
-	if (high < 400 * 100 * KIB)
-		return 1;
-	if (low > 70 * 128 * KIB)
-		return 2;
-	return idle > MIB ? 3 : 0;
-}
-
-TEST(memory_of_ended_goroutines_is_given_back)
-{
-	EXPECT_EQ(0, burrow_run(NULL, give_back, NULL));
-}
-
 struct crowd {
 	int here;
 	bool leave;
@@ -283,6 +245,47 @@ static void member(void *arg)
 	while (!crowd->leave)
 		burrow_sleep(2000 * MS);
 	crowd->here--;
+}
+
+static void deep_member(void *arg)
+{
+	descend(100 * KIB, 1);
+	member(arg);
+}
+
+static uint64_t stack_bytes(void)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+
+	return burrow_stats(&s) ? 0 : s.stack_bytes;
+}
+
+/* What many deep stacks held is given back, by the watermark and by time. */
+static int give_back(void *arg)
+{
+	struct crowd *crowd = arg;
+	int i;
+
+	for (i = 0; i < 400; i++)
+		burrow_go(deep_member, crowd);
+	while (crowd->here < 400)
+		burrow_yield();
+	if (stack_bytes() < 400 * 100 * KIB)
+		return 1;
+	crowd->leave = true;
+	wait_for_others();
+	if (stack_bytes() > 70 * 128 * KIB)
+		return 2;
+	for (i = 0; i < 30 && stack_bytes() > MIB; i++)
+		burrow_sleep(1000 * MS);
+	return i < 30 ? 0 : 3;
+}
+
+TEST(memory_of_ended_goroutines_is_given_back)
+{
+	struct crowd crowd = { 0 };
+
+	EXPECT_EQ(0, burrow_run(NULL, give_back, &crowd));
 }
 
 static int gather(void *arg)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A program for debuggers to look at: one goroutine sleeps, one is deep in a
- * recursion, and the main one then waits, ends after it grew, or overflows its
- * stack, as told.
+ * recursion, and the main one then waits, ends after it grew, or starts a third
+ * that overflows its stack, as told.
  */
 #include <burrow.h>
 #include <limits.h>
@@ -33,7 +33,6 @@ static void shallow(void *arg)
 {
 	(void)arg;
 	burrow_sleep(3600 * 1000000000LL);
-	*(volatile char *)arg = 0;
 }
 
 __attribute__((noinline)) static int overflow(int depth, int end)
@@ -46,6 +45,12 @@ __attribute__((noinline)) static int overflow(int depth, int end)
 	return bytes[0];
 }
 
+static void overflow_goroutine(void *arg)
+{
+	(void)arg;
+	overflow(0, INT_MAX);
+}
+
 static int start(void *arg)
 {
 	struct burrow_go_options o = { .size = sizeof(o), .name = "deep" };
@@ -56,7 +61,7 @@ static int start(void *arg)
 	printf("ready\n");
 	fflush(stdout);
 	if (!strcmp(arg, "overflow"))
-		return overflow(0, INT_MAX);
+		burrow_go(overflow_goroutine, NULL);
 	if (!strcmp(arg, "grow"))
 		return overflow(0, 13000) > 1000;
 	if (!strcmp(arg, "busy"))

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "../arch/arch.h"
@@ -41,16 +42,10 @@ static void after_fork_child(void)
 	pthread_mutex_unlock(&burrow_runtime.lock);
 }
 
-static void watch(void)
-{
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
-
+/* Once in a process: handlers of fork() can't be taken back. */
 void burrow_fork_watch(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, watch);
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
 /* Below what the loop saved there; the red zone is not used across a call. */
@@ -62,10 +57,35 @@ void burrow_call_on_thread(struct burrow_thread *self, void (*fn)(void *arg),
 	burrow_arch_call((void *)top, fn, arg);
 }
 
+/**
+ * struct blocking - what is called, copied to the thread's stack
+ * @fn:		the function
+ * @arg:	its argument
+ * @pid:	of the process that called it
+ */
+struct blocking {
+	void (*fn)(void *arg);
+	void *arg;
+	pid_t pid;
+};
+
+/* A child is stopped here, before the stack that it may not have. */
+static void call_blocking(void *arg)
+{
+	struct blocking b = *(struct blocking *)arg;
+
+	b.fn(b.arg);
+	if (getpid() == b.pid)
+		return;
+	burrow_print(STDERR_FILENO,
+		     "burrow: burrow_blocking: the child of a fork() returned from it: there are no goroutines here\n");
+	abort();
+}
+
 void burrow_blocking(void (*fn)(void *arg), void *arg)
 {
+	struct blocking b = { .fn = fn, .arg = arg, .pid = getpid() };
 	struct burrow_thread *self = burrow_self();
-	pid_t pid = getpid();
 
 	if (!burrow_current())
 		burrow_misuse("burrow_blocking",
@@ -76,9 +96,6 @@ void burrow_blocking(void (*fn)(void *arg), void *arg)
 	}
 
 	self->blocking = true;
-	burrow_call_on_thread(self, fn, arg);
-	if (getpid() != pid)
-		burrow_misuse("burrow_blocking",
-			      "the child of a fork() returned from it: there are no goroutines here");
+	burrow_call_on_thread(self, call_blocking, &b);
 	self->blocking = false;
 }

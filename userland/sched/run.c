@@ -318,14 +318,20 @@ static void runtime_close(struct burrow_runtime *rt)
 	pthread_mutex_unlock(&rt->lock);
 }
 
+static void prepare(void)
+{
+	burrow_fork_watch();
+	burrow_backtrace_prepare();
+}
+
 int burrow_run(const struct burrow_options *opts, int (*fn)(void *arg),
 	       void *arg)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct burrow_runtime *rt = &burrow_runtime;
 	int ret;
 
-	burrow_fork_watch();
-	burrow_backtrace_prepare();
+	pthread_once(&once, prepare);
 
 	pthread_mutex_lock(&rt->lock);
 	ret = runtime_open(rt, opts);
