@@ -95,14 +95,15 @@ static void on_fault(int sig, siginfo_t *info, void *ucontext)
 	struct goroutine *g = burrow_current();
 	int saved = errno;
 
-	if (g && info->si_code > 0)
+	/* The loop touches a new stack too: its first bytes. */
+	if (burrow_self() && info->si_code > 0)
 		arena = burrow_stack_find(&burrow_runtime.pool, info->si_addr);
 	if (arena && sig == SIGBUS) {
 		no_memory(arena,
 			  ((char *)info->si_addr - arena->base) / arena->stride,
 			  ucontext);
 		die_of(sig, false);
-	} else if (arena && g->stack.arena == arena &&
+	} else if (arena && g && g->stack.arena == arena &&
 		   burrow_stack_in_guard(&g->stack, info->si_addr)) {
 		overflow(g, ucontext);
 		die_of(sig, true);
