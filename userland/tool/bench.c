@@ -5,7 +5,6 @@
  */
 #include <argp.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "bench/bench.h"
 #include "bench/results.h"
+#include "json.h"
 #include "tool.h"
 
 #define MIN_DEPTH_KIB 4L
@@ -147,7 +147,7 @@ static void choose_bench(struct argp_state *state, struct request *request,
 	size_t i;
 
 	for (i = 0; i < NBENCHES; i++) {
-		if (strcmp(benches[i]->name, name))
+		if (strcmp(benches[i]->name, name) != 0)
 			continue;
 		request->run[i] = true;
 		request->any = true;
@@ -167,9 +167,7 @@ static void check_backends(struct argp_state *state,
 	copy = strdup(request->options.backends);
 	word = strtok_r(copy, ",", &save);
 	if (!word)
-		argp_error(
-			state,
-			"--backend takes a list of names; --list shows them");
+		argp_error(state, "--backend takes names; see --list");
 	for (; word; word = strtok_r(NULL, ",", &save)) {
 		bool known = false;
 		size_t i, k;
@@ -179,10 +177,8 @@ static void check_backends(struct argp_state *state,
 			     k++)
 				known |= !strcmp(benches[i]->backend(k), word);
 		if (!known)
-			argp_error(
-				state,
-				"no backend `%s' in the benchmarks asked for; --list shows them",
-				word);
+			argp_error(state, "no such backend: `%s'; see --list",
+				   word);
 	}
 	free(copy);
 }
@@ -269,19 +265,14 @@ static void list(void)
 
 static int write_json(const char *path)
 {
-	struct json_object *o = results_json();
 	bool to_stdout = !strcmp(path, "-");
 	FILE *f = to_stdout ? stdout : fopen(path, "we");
-	int bad = !f;
+	struct json_object *o = results_json();
+	bool bad = !f;
 
 	if (f) {
-		bad |= fprintf(f, "%s\n",
-			       json_object_to_json_string_ext(
-				       o,
-				       JSON_C_TO_STRING_PRETTY |
-					       JSON_C_TO_STRING_NOSLASHESCAPE)) <
-		       0;
-		bad |= to_stdout ? fflush(f) : fclose(f);
+		bad = json_print(f, o) < 0;
+		bad |= (to_stdout ? fflush(f) : fclose(f)) != 0;
 	}
 	if (bad)
 		tool_say("can't write %s: %s", path, strerror(errno));
@@ -302,20 +293,20 @@ static int show(const struct request *request)
 	return status;
 }
 
+static const char doc[] =
+	"Measure what a stack costs, on the module and on the stock kernel's\n"
+	"ways beside it.\n\v\n"
+	"Exit status: 0 all went well; 1 a measurement or an output file failed;\n"
+	"2 the command line was not understood; 3 nothing of what was asked can\n"
+	"be measured here; 130 interrupted.";
+
 int tool_bench(int argc, char **argv)
 {
 	static const struct argp argp = {
-		options,
-		parse,
-		"NAME...",
-		"Measure what a stack costs, on the module and on the stock "
-		"kernel's ways beside it.\v"
-		"Exit status: 0 all went well; 1 a measurement or an output "
-		"file failed; 2 the command line was not understood; 3 nothing "
-		"of what was asked can be measured here; 130 interrupted.",
-		NULL,
-		NULL,
-		NULL,
+		.options = options,
+		.parser = parse,
+		.args_doc = "NAME...",
+		.doc = doc,
 	};
 	struct request request = { 0 };
 	int status = TOOL_OK;
@@ -331,9 +322,9 @@ int tool_bench(int argc, char **argv)
 		if (request.run[i] && benches[i]->run(&request.options))
 			status = TOOL_FAILED;
 	bench_progress("%s", "");
-	if (tool_interrupted)
+	if (tool_interrupted) {
 		status = TOOL_INTERRUPTED;
-	else if (results_count()) {
+	} else if (results_count()) {
 		if (show(&request))
 			status = TOOL_FAILED;
 	} else if (status == TOOL_OK) {

@@ -9,7 +9,6 @@
 #include <argp.h>
 #include <dirent.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include "../arch/arch.h"
 #include "../sched/sched.h"
 #include "../stack/stack.h"
+#include "json.h"
 #include "probe.h"
 #include "sysfile.h"
 #include "tool.h"
@@ -33,10 +33,10 @@
 
 /* How a finding is to be taken. */
 enum standing {
-	GOOD,		/* as it should be */
-	NOTE,		/* it works, but something is less than it could be */
-	MISSING,	/* not there; the runtime does without */
-	BAD,		/* nothing works without it */
+	GOOD, /* as it should be */
+	NOTE, /* it works, but something is less than it could be */
+	MISSING, /* not there; the runtime does without */
+	BAD, /* nothing works without it */
 };
 
 static const char *const standings[] = { "ok", "note", "missing", "bad" };
@@ -103,11 +103,13 @@ static void look_at_module(void)
 		      "modprobe burrow; or make load in the source tree",
 		      "not loaded");
 	else if (sysfile_read(MODULE "/version", version, sizeof(version)))
-		found("module", NOTE, "", "loaded, of a version it does not tell");
-	else if (strcmp(version, BURROW_VERSION))
+		found("module", NOTE, "",
+		      "loaded, of a version it does not tell");
+	else if (strcmp(version, BURROW_VERSION) != 0)
 		found("module", NOTE,
 		      "install module and runtime from one source",
-		      "loaded, version %s; this is %s", version, BURROW_VERSION);
+		      "loaded, version %s; this is %s", version,
+		      BURROW_VERSION);
 	else
 		found("module", GOOD, "", "loaded, version %s", version);
 }
@@ -155,9 +157,6 @@ static void look_at_io_uring(void)
 
 	if (!err)
 		found("io_uring", GOOD, "", "works");
-	else if (err == -ENOSYS)
-		found("io_uring", MISSING, "a kernel with CONFIG_IO_URING",
-		      "the kernel has none; epoll will do");
 	else
 		found("io_uring", MISSING,
 		      "sysctl kernel.io_uring_disabled=0, or let the container's filter allow it",
@@ -224,14 +223,14 @@ static void look_at_limits(void)
 		found("max_map_count", GOOD, "", "%lld mappings a process", n);
 	if (!sysfile_number("/proc/sys/vm/overcommit_memory", NULL, &n))
 		found("overcommit", n == 2 ? NOTE : GOOD,
-		      n == 2 ? "sysctl vm.overcommit_memory=0, for large reservations of mmap stacks" : "",
+		      n == 2 ? "sysctl vm.overcommit_memory=0" : "",
 		      "vm.overcommit_memory=%lld", n);
 	look_at_limit("address space", RLIMIT_AS, RLIM_INFINITY,
-		      "ulimit -v unlimited; until then fewer stacks can be reserved");
+		      "ulimit -v unlimited, to have more stacks reserved");
 	look_at_limit("locked memory", RLIMIT_MEMLOCK, 64 << 10,
 		      "ulimit -l 8192, for rings and registered buffers");
 	look_at_limit("core size", RLIMIT_CORE, 1,
-		      "ulimit -c unlimited, to have a core where a program dies");
+		      "ulimit -c unlimited, for a core where a program dies");
 }
 
 static void look_at_shadow_stack(void)
@@ -297,9 +296,11 @@ static struct verdict examine(void)
 	} else {
 		chosen = look_at_backends(config.backend);
 		if (!chosen)
-			snprintf(v.why, sizeof(v.why), "no backend works that may be used");
+			snprintf(v.why, sizeof(v.why),
+				 "no backend works that may be used");
 		else if (config.backend)
-			snprintf(v.why, sizeof(v.why), "BURROW_BACKEND asks for it");
+			snprintf(v.why, sizeof(v.why),
+				 "BURROW_BACKEND asks for it");
 		else
 			snprintf(v.why, sizeof(v.why), "%s",
 				 chosen == &burrow_stack_kmod ?
@@ -333,36 +334,35 @@ static void show_text(const struct verdict *v)
 		printf("\nThe runtime does not start here: %s.\n", v->why);
 }
 
+static struct json_object *finding_json(const struct finding *f)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_text(o, "name", f->name);
+	json_add_text(o, "status", standings[f->standing]);
+	json_add_text(o, "detail", f->detail);
+	if (f->advice[0])
+		json_add_text(o, "advice", f->advice);
+	return o;
+}
+
 static void show_json(const struct verdict *v)
 {
 	struct json_object *o = json_object_new_object();
 	struct json_object *list = json_object_new_array();
 	size_t i;
 
-	for (i = 0; i < nfindings; i++) {
-		const struct finding *f = &findings[i];
-		struct json_object *one = json_object_new_object();
-
-		json_object_object_add(one, "name",
-				       json_object_new_string(f->name));
-		json_object_object_add(one, "status",
-				       json_object_new_string(standings[f->standing]));
-		json_object_object_add(one, "detail",
-				       json_object_new_string(f->detail));
-		if (f->advice[0])
-			json_object_object_add(one, "advice",
-					       json_object_new_string(f->advice));
-		json_object_array_add(list, one);
-	}
-	json_object_object_add(o, "schema", json_object_new_int(SCHEMA));
-	json_object_object_add(o, "version",
-			       json_object_new_string(BURROW_VERSION));
-	json_object_object_add(o, "backend", v->backend ?
-			       json_object_new_string(v->backend) : NULL);
-	json_object_object_add(o, "why", json_object_new_string(v->why));
+	for (i = 0; i < nfindings; i++)
+		json_object_array_add(list, finding_json(&findings[i]));
+	json_add_number(o, "schema", SCHEMA);
+	json_add_text(o, "version", BURROW_VERSION);
+	if (v->backend)
+		json_add_text(o, "backend", v->backend);
+	else
+		json_object_object_add(o, "backend", NULL);
+	json_add_text(o, "why", v->why);
 	json_object_object_add(o, "findings", list);
-	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
-						       JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_print(stdout, o);
 	json_object_put(o);
 }
 
@@ -387,14 +387,21 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static const char doc[] =
+	"Say what works on this machine, which backend the runtime would choose\n"
+	"and why, and what to do about what is missing.\n\v\n"
+	"Each line is ok, note (it works, but could be better), missing (the\n"
+	"runtime does without it) or bad.\n"
+	"\n"
+	"Exit status: 0 the runtime can work; 1 it can't; 2 the command line was\n"
+	"not understood.";
+
 int tool_doctor(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse,
-		.doc = "Say what works on this machine, which backend the runtime would choose and why, and what to do about what is missing.\v"
-		       "Each line is ok, note (it works, but could be better), missing (the runtime does without it) or bad. "
-		       "Exit status: 0 the runtime can work; 1 it can't; 2 the command line was not understood.",
+		.doc = doc,
 	};
 	struct verdict v;
 	bool json = false;

@@ -82,7 +82,7 @@ static int run_command(int argc, char **argv)
 	size_t i;
 
 	for (i = 0; i < NCOMMANDS; i++) {
-		if (strcmp(argv[0], commands[i].name))
+		if (strcmp(argv[0], commands[i].name) != 0)
 			continue;
 		/* argp names the program by argv[0] in its messages. */
 		snprintf(name, sizeof(name), "burrow %s", argv[0]);
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
 	static const struct argp argp = {
 		.parser = parse,
 		.args_doc = "COMMAND [OPTION...]",
-		.doc = "Tools of the Burrow runtime: stacks and heap in arenas "
+		.doc = "Tools of the Burrow runtime: stacks and heap in arenas\n"
 		       "that a kernel module manages.",
 		.help_filter = help_filter,
 	};

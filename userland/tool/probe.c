@@ -16,8 +16,8 @@
 #include "probe.h"
 
 /* Newer than the headers that we build with. */
-#define WP_ASYNC	(1ULL << 15)
-#define USER_MODE_ONLY	1
+#define WP_ASYNC (1ULL << 15)
+#define USER_MODE_ONLY 1
 
 int probe_io_uring(void)
 {
@@ -73,7 +73,7 @@ int probe_bpf(void)
 	attr.prog_type = BPF_PROG_TYPE_TRACEPOINT;
 	attr.insns = (uintptr_t)program;
 	attr.insn_cnt = sizeof(program) / sizeof(program[0]);
-	attr.license = (uintptr_t)"GPL";
+	attr.license = (uintptr_t) "GPL";
 	fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 	if (fd < 0)
 		return -errno;

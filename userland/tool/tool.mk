@@ -14,8 +14,8 @@ $(OBJ)/tool/bench/peers/splitstack.c.o: ALL_CFLAGS += \
 # The Go row: its text is in the tool, to be built wherever there is a `go`;
 # where there is one now, what it makes lies beside the tool.
 GO_DIR := tool/bench/peers/go
-$(OBJ)/tool/bench/peers/go.c.o: ALL_CFLAGS += -DBENCH_GO_DIR='"$(GO_DIR)"'
-$(OBJ)/tool/bench/peers/go.c.o: $(wildcard $(GO_DIR)/*)
+TOOL_OBJ += $(OBJ)/tool/bench/peers/go-text.S.o
+$(OBJ)/tool/bench/peers/go-text.S.o: $(wildcard $(GO_DIR)/*)
 
 ifneq ($(shell command -v go),)
 tool: $(BUILD)/burrow-peer-go

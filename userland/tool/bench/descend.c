@@ -62,5 +62,5 @@ unsigned long descend_frames(size_t depth)
 		first = reach(1);
 		frame = reach(2) - first;
 	}
-	return depth < first ? 1 : 1 + (depth - first) / frame;
+	return depth > first && frame ? 1 + (depth - first) / frame : 1;
 }

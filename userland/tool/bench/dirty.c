@@ -112,9 +112,7 @@ static int open_userfaultfd(struct range *r, char *why, size_t size)
 		return -errno;
 	}
 	if (ioctl(r->uffd, UFFDIO_API, &api)) {
-		snprintf(
-			why, size,
-			"the kernel has no asynchronous write-protection (since 6.7)");
+		snprintf(why, size, "no asynchronous mode (since Linux 6.7)");
 		return -errno;
 	}
 	if (ioctl(r->uffd, UFFDIO_REGISTER, &reg)) {
@@ -234,9 +232,8 @@ static int harvest(const struct way *way, struct range *r, size_t expected,
 	}
 	/* A page too many is allowed (pinned ones); one too few never. */
 	if ((size_t)dirty < expected) {
-		tool_say(
-			"bench dirty: %s found %lld of %zu pages that were written",
-			way->name, (long long)dirty, expected);
+		tool_say("bench dirty: %s found %lld of %zu written pages",
+			 way->name, (long long)dirty, expected);
 		return -1;
 	}
 	return 0;

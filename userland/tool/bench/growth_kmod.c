@@ -59,11 +59,8 @@ static void *open_recycled(struct growth_plan *plan)
 	struct state *s = open_slots(plan, plan->batch);
 
 	if (s && s->arena.pool_limit < plan->batch * plan->depth) {
-		growth_cannot(
-			plan,
-			"the module's pool may keep %llu KiB only, and %zu would be needed",
-			(unsigned long long)s->arena.pool_limit >> 10,
-			plan->batch * plan->depth >> 10);
+		growth_cannot(plan, "the module's pool may keep %llu KiB only",
+			      (unsigned long long)s->arena.pool_limit >> 10);
 		close_state(s);
 		return NULL;
 	}

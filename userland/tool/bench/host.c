@@ -2,37 +2,28 @@
 /*
  * What machine the figures come from: the "host" object of the JSON.
  */
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../json.h"
 #include "../sysfile.h"
 #include "../version.h"
 #include "results.h"
 
-static void add(struct json_object *o, const char *key, const char *value)
-{
-	json_object_object_add(o, key, json_object_new_string(value));
-}
-
 static void add_processor(struct json_object *o)
 {
+	long page = sysconf(_SC_PAGESIZE);
 	char model[128];
 
 	if (!sysfile_field("/proc/cpuinfo", "model name", model, sizeof(model)))
-		add(o, "processor", model);
-	json_object_object_add(
-		o, "processors",
-		json_object_new_int64(sysconf(_SC_NPROCESSORS_ONLN)));
-	json_object_object_add(
-		o, "memory_bytes",
-		json_object_new_int64((int64_t)sysconf(_SC_PHYS_PAGES) *
-				      sysconf(_SC_PAGESIZE)));
-	json_object_object_add(o, "page_bytes",
-			       json_object_new_int64(sysconf(_SC_PAGESIZE)));
+		json_add_text(o, "processor", model);
+	json_add_number(o, "processors", sysconf(_SC_NPROCESSORS_ONLN));
+	json_add_number(o, "memory_bytes",
+			(int64_t)sysconf(_SC_PHYS_PAGES) * page);
+	json_add_number(o, "page_bytes", page);
 }
 
 static void add_time(struct json_object *o)
@@ -43,7 +34,7 @@ static void add_time(struct json_object *o)
 
 	if (gmtime_r(&now, &tm) &&
 	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
-		add(o, "time", text);
+		json_add_text(o, "time", text);
 }
 
 struct json_object *host_json(void)
@@ -63,15 +54,15 @@ struct json_object *host_json(void)
 	char text[128];
 	size_t i;
 
-	add(o, "burrow", BURROW_VERSION);
+	json_add_text(o, "burrow", BURROW_VERSION);
 	if (!uname(&u)) {
-		add(o, "kernel", u.release);
-		add(o, "machine", u.machine);
+		json_add_text(o, "kernel", u.release);
+		json_add_text(o, "machine", u.machine);
 	}
 	add_processor(o);
 	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		if (!sysfile_read(files[i].path, text, sizeof(text)))
-			add(o, files[i].key, text);
+			json_add_text(o, files[i].key, text);
 	add_time(o);
 	return o;
 }

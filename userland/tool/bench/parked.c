@@ -143,7 +143,7 @@ static int serve_goroutine(void *arg)
 static int serve(FILE *from, FILE *to, void *arg)
 {
 	struct service *s = arg;
-	size_t bytes = s->count * sizeof(*crowd.members);
+	size_t bytes = s->count * sizeof(struct goroutine *);
 
 	s->from = from;
 	s->to = to;
@@ -171,9 +171,7 @@ static int start_runtime(struct peer *peer, const struct bench_options *options,
 	int err = peer_fork(peer, serve, &s);
 
 	if (err)
-		snprintf(
-			why, size,
-			"the runtime does not start on it; `burrow doctor' says more");
+		snprintf(why, size, "no start; `burrow doctor' says more");
 	return err;
 }
 
@@ -335,11 +333,8 @@ static int sample(const struct way *way, const struct bench_options *options,
 		return -1;
 	}
 	if (found.parked < count) {
-		snprintf(
-			why, sizeof(why),
-			"only %" PRIu64
-			" of %zu goroutines could be had; `burrow doctor' says what limits them",
-			found.parked, count);
+		snprintf(why, sizeof(why), "only %" PRIu64 " could be had",
+			 found.parked);
 		bench_left_out("parked", way->name, why);
 		return 0;
 	}

@@ -107,11 +107,8 @@ void peer_end(struct peer *peer)
 		fclose(peer->to);
 	if (tool_interrupted)
 		kill(peer->pid, SIGKILL);
-	while (waitpid(peer->pid, NULL, 0) < 0)
-		if (errno != EINTR)
-			break;
-		else
-			kill(peer->pid, SIGKILL);
+	while (waitpid(peer->pid, NULL, 0) < 0 && errno == EINTR)
+		kill(peer->pid, SIGKILL);
 	if (peer->from)
 		fclose(peer->from);
 	*peer = (struct peer){ 0 };

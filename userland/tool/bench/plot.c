@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The growth results as an SVG plot, both axes logarithmic, drawn by gnuplot.
+ * Times are for each KiB, or all curves would be one steep line.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -64,6 +65,24 @@ static int dearest_first(const void *a, const void *b)
 }
 
 /* The module's rows are drawn heavy, so that they are found at a glance. */
+static const char *module_colour(const char *name)
+{
+	static const struct {
+		const char *name;
+		const char *colour;
+	} colours[] = {
+		{ "kmod-cold", "#ff7f0e" },
+		{ "kmod-recycled", "#d62728" },
+		{ "kmod-warm", "#2ca02c" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
+		if (!strcmp(name, colours[i].name))
+			return colours[i].colour;
+	return NULL;
+}
+
 static void write_curve(FILE *to, const char *name, size_t i)
 {
 	static const char *const colours[] = {
@@ -71,19 +90,14 @@ static void write_curve(FILE *to, const char *name, size_t i)
 		"#17becf", "#bcbd22", "#e377c2", "#393b79",
 		"#637939", "#843c39", "#3182bd",
 	};
-	static const char *const module_colours[] = {
-		"#ff7f0e",
-		"#d62728",
-		"#2ca02c",
-	};
-	size_t n = sizeof(colours) / sizeof(colours[0]);
+	const char *colour = module_colour(name);
 
-	if (!strncmp(name, "kmod", 4))
-		fprintf(to, "lc rgb '%s' lw 3.5 pt 7 ps 0.9",
-			module_colours[strlen(name) % 3]);
+	if (colour)
+		fprintf(to, "lc rgb '%s' lw 3.5 pt 7 ps 0.9", colour);
 	else
-		fprintf(to, "lc rgb '%s' lw 1.4 dt %zu pt %zu ps 0.7",
-			colours[i % n], 1 + i / n + i % 2, 4 + i % 11);
+		fprintf(to, "lc rgb '%s' lw 1.4 dt %zu pt %zu ps 0.8",
+			colours[i % (sizeof(colours) / sizeof(colours[0]))],
+			1 + i % 2, 4 + i % 11);
 }
 
 static void write_script(FILE *to, const char *const *names, size_t n)
@@ -92,11 +106,11 @@ static void write_script(FILE *to, const char *const *names, size_t n)
 
 	fputs("set terminal svg size 960,640 dynamic background rgb 'white' font 'sans-serif,13'\n"
 	      "set output\n"
-	      "set title 'Growth of a fresh stack: time until a recursion is so deep'\n"
+	      "set title 'Growing a stack: time for each KiB until a recursion is so deep'\n"
 	      "set xlabel 'depth of the stack, KiB'\n"
-	      "set ylabel 'nanoseconds for the whole growth (median)'\n"
+	      "set ylabel 'nanoseconds for each KiB (median)'\n"
 	      "set logscale x 4\nset logscale y 10\n"
-	      "set format y '10^{%T}'\n"
+	      "set ytics (1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000)\n"
 	      "set grid xtics ytics mytics lc rgb '#dddddd' lw 1, lc rgb '#eeeeee' lw 0.5\n"
 	      "set key outside right center spacing 1.25 samplen 3\n"
 	      "set offsets graph 0.03, graph 0.03, 0, 0\n",
@@ -108,7 +122,8 @@ static void write_script(FILE *to, const char *const *names, size_t n)
 
 			if (plotted(row) && !strcmp(row->backend, names[i]))
 				fprintf(to, "%ld %.3f\n", row->value,
-					results_summary(row).median);
+					results_summary(row).median /
+						row->value);
 		}
 		fputs("EOD\n", to);
 	}
@@ -128,9 +143,8 @@ static pid_t start_gnuplot(const char *path, int input)
 
 	if (pid)
 		return pid;
-	if (dup2(input, STDIN_FILENO) < 0 || !freopen(path, "we", stdout))
+	if (dup2(input, STDIN_FILENO) < 0 || !freopen(path, "w", stdout))
 		_exit(126);
-	dup2(fileno(stdout), STDOUT_FILENO);
 	execlp("gnuplot", "gnuplot", "-", (char *)NULL);
 	_exit(127);
 }
@@ -145,8 +159,7 @@ static int reap(pid_t pid, const char *path)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		tool_say(
-			"no plot: gnuplot is not installed; try `apt-get install gnuplot-nox'");
+		tool_say("no plot: gnuplot is missing (package gnuplot-nox)");
 	else if (WIFEXITED(status) && WEXITSTATUS(status) == 126)
 		tool_say("no plot: can't write %s", path);
 	else

@@ -3,10 +3,10 @@
  * Collects samples into rows and writes them as JSON. One thread only.
  */
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../json.h"
 #include "results.h"
 
 #define SCHEMA 1
@@ -129,14 +129,12 @@ static struct json_object *row_json(const struct bench_row *row)
 	struct json_object *param = json_object_new_object();
 	struct bench_summary s = results_summary(row);
 
-	json_object_object_add(o, "bench", json_object_new_string(row->bench));
-	json_object_object_add(o, "backend",
-			       json_object_new_string(row->backend));
-	json_object_object_add(param, row->param,
-			       json_object_new_int64(row->value));
+	json_add_text(o, "bench", row->bench);
+	json_add_text(o, "backend", row->backend);
+	json_add_number(param, row->param, row->value);
 	json_object_object_add(o, "param", param);
-	json_object_object_add(o, "unit", json_object_new_string(row->unit));
-	json_object_object_add(o, "n", json_object_new_int64(row->n));
+	json_add_text(o, "unit", row->unit);
+	json_add_number(o, "n", row->n);
 	json_object_object_add(o, "min", number(s.min));
 	json_object_object_add(o, "median", number(s.median));
 	json_object_object_add(o, "max", number(s.max));
@@ -151,7 +149,7 @@ struct json_object *results_json(void)
 
 	for (i = 0; i < nrows; i++)
 		json_object_array_add(list, row_json(&rows[i]));
-	json_object_object_add(o, "schema", json_object_new_int(SCHEMA));
+	json_add_number(o, "schema", SCHEMA);
 	json_object_object_add(o, "host", host_json());
 	json_object_object_add(o, "results", list);
 	return o;

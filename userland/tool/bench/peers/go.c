@@ -22,17 +22,10 @@
 
 #define PROGRAM "burrow-peer-go"
 
-/* The text of a file of go/, from name to name_end. */
-#define TEXT(name, file)                                                \
-	asm(".pushsection .rodata\n" #name ": .incbin \"" BENCH_GO_DIR  \
-	    "/" file "\"\n" #name "_end:\n"                             \
-	    ".popsection\n");                                           \
-	extern const char name[] __attribute__((visibility("hidden"))); \
-	extern const char name##_end[] __attribute__((visibility("hidden")))
-
-TEXT(go_text_main, "main.go");
-TEXT(go_text_mod, "go.mod");
-TEXT(go_text_asm, "descend_amd64.s");
+/* The text of the files of go/, from go-text.S. */
+extern const char go_text_main[], go_text_main_end[];
+extern const char go_text_mod[], go_text_mod_end[];
+extern const char go_text_asm[], go_text_asm_end[];
 
 static int write_text(const char *dir, const char *name, const char *text,
 		      const char *end)
@@ -145,7 +138,7 @@ int peer_go(struct peer *peer, char *why, size_t size)
 {
 #ifndef __x86_64__
 	snprintf(why, size, "its recursion is written for x86-64 only");
-	return -ENOSYS;
+	return -EOPNOTSUPP;
 #endif
 	if (!start_built(peer))
 		return 0;

@@ -183,9 +183,7 @@ static void *open_populate(struct growth_plan *plan)
 	if (p != MAP_FAILED)
 		munmap(p, page);
 	if (!able)
-		return growth_cannot(
-			plan,
-			"the kernel has no MADV_POPULATE_WRITE (since 5.14)");
+		return growth_cannot(plan, "not in the kernel (since 5.14)");
 	return open_state(plan);
 }
 
@@ -272,9 +270,7 @@ static void *open_huge(struct growth_plan *plan)
 	int err;
 
 	if (access(THP "hugepages-64kB", F_OK))
-		return growth_cannot(
-			plan,
-			"the kernel has no huge pages of 64 KiB (since 6.8)");
+		return growth_cannot(plan, "not in the kernel (since 6.8)");
 	err = change_settings();
 	if (err) {
 		put_settings_back();

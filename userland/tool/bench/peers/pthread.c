@@ -57,9 +57,8 @@ static int run_on(struct state *s, char *low)
 static int grow(void *p, unsigned int i, uint64_t *ticks)
 {
 	struct state *s = p;
-	char *low = mmap(
-		NULL, s->bytes, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
+	char *low = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 	int err;
 
 	(void)i;

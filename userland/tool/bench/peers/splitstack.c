@@ -107,21 +107,6 @@ static void *open_state(struct growth_plan *plan)
 	return s;
 }
 
-#else /* the compiler has no -fsplit-stack for this processor */
-
-#define make NULL
-#define grow NULL
-#define release NULL
-#define close_state NULL
-
-static void *open_state(struct growth_plan *plan)
-{
-	return growth_cannot(
-		plan, "built without -fsplit-stack, which needs gcc on x86");
-}
-
-#endif
-
 const struct growth_way growth_splitstack = {
 	.name = "splitstack",
 	.open = open_state,
@@ -130,3 +115,17 @@ const struct growth_way growth_splitstack = {
 	.end = release,
 	.close = close_state,
 };
+
+#else /* the compiler has no -fsplit-stack for this processor */
+
+static void *open_state(struct growth_plan *plan)
+{
+	return growth_cannot(plan, "built by a compiler without it");
+}
+
+const struct growth_way growth_splitstack = {
+	.name = "splitstack",
+	.open = open_state,
+};
+
+#endif

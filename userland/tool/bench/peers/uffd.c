@@ -166,11 +166,7 @@ static void *open_state(struct growth_plan *plan)
 	s->batch = plan->batch;
 	s->have = growth_alloc(plan->batch, sizeof(*s->have));
 	if (prepare(s)) {
-		growth_cannot(
-			plan, "userfaultfd: %s%s", strerror(errno),
-			errno == EPERM ?
-				" (root, or sysctl vm.unprivileged_userfaultfd=1)" :
-				"");
+		growth_cannot(plan, "userfaultfd: %s", strerror(errno));
 		close_state(s);
 		return NULL;
 	}
