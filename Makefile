@@ -54,6 +54,12 @@ check-debug: ## the tests on a kernel with KASAN, lockdep, kmemleak; then alloca
 	@$(MAKE) -s -C selftests all
 	@selftests/vm/check-debug
 
+check-all: ## check on every kernel there is, and check-debug
+	@rc=0; for kernel in 6.1 6.12 7.2; do \
+		$(MAKE) check KERNEL=$$kernel || rc=1; \
+	done; \
+	$(MAKE) check-debug || rc=1; exit $$rc
+
 # The command goes by the environment as it was written: neither make nor a
 # shell on the way takes its dollars and quotes apart.
 vm: override export CMD := $(value CMD)
@@ -118,5 +124,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / \
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all module module-here programs setup demo check check-debug vm load unload \
+.PHONY: all module module-here programs setup demo check check-debug check-all vm load unload \
 	install modules_install lint docs clean help
