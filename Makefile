@@ -13,6 +13,9 @@ KERNEL ?= 6.1
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
+# The benchmarks that bench runs.
+BENCH ?= growth trim dirty parked
+
 # What the jobs that boot need from the distribution (selftests/setup).
 NEEDS = build vm $(if $(filter 7.2,$(KERNEL)),kernels)
 
@@ -41,14 +44,14 @@ demo: ## the main job: module, runtime, growth benchmark, plot (ON=vm or ON=host
 	@KERNEL=$(KERNEL) ON=$(ON) selftests/demo
 
 check: ## all tests (KERNEL=); the last line is `N passed, N failed, N skipped`
-	@selftests/setup $(NEEDS)
+	@selftests/setup $(NEEDS) test
 	@selftests/vm/kmod $(KERNEL) >/dev/null
 	@$(MAKE) -s all
 	@$(MAKE) -s -C selftests all
 	@selftests/check $(KERNEL)
 
 check-debug: ## the tests on a kernel with KASAN, lockdep, kmemleak; then allocations fail
-	@selftests/setup build vm debug
+	@selftests/setup build vm debug test
 	@selftests/vm/kmod debug >/dev/null
 	@$(MAKE) -s all
 	@$(MAKE) -s -C selftests all
@@ -59,6 +62,15 @@ check-all: ## check on every kernel there is, and check-debug
 		$(MAKE) check KERNEL=$$kernel || rc=1; \
 	done; \
 	$(MAKE) check-debug || rc=1; exit $$rc
+
+bench: ## the benchmarks beside their peers: table, JSON and SVG in build/bench (BENCH=)
+	@selftests/setup $(NEEDS)
+	@selftests/vm/kmod $(KERNEL) >/dev/null
+	@$(MAKE) -s programs
+	@mkdir -p build/bench
+	@KERNEL=$(KERNEL) MEM=$(or $(MEM),4G) ICOUNT=$(or $(ICOUNT),1) selftests/vm/boot \
+		'set -o pipefail; cd build/bench && \
+		burrow bench $(BENCH) --json bench.json --svg growth.svg | tee table'
 
 # The command goes by the environment as it was written: neither make nor a
 # shell on the way takes its dollars and quotes apart.
@@ -124,5 +136,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / \
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all module module-here programs setup demo check check-debug check-all vm load unload \
+.PHONY: all module module-here programs setup demo check check-debug check-all bench vm load unload \
 	install modules_install lint docs clean help
