@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The benchmarks: rows that are there, and figures that can be true. Nothing
+# here depends on how fast the machine is.
+
+. "$(dirname "$0")/tool.bash"
+
+depth_rows() {
+	awk -v b="$1" '$2 == b {print $4 $5}' "$tmp/rows" | sort | tr '\n' ' '
+}
+
+# Ways that work everywhere.
+ways="mmap mmap-warm madvfree sigsegv growsdown pthread"
+check "growth of the stock ways" bench growth --runs 3 --depth 64,4,64 \
+	--backend "${ways// /,}"
+for way in $ways; do
+	is "$way has both units at both depths, once" "$(depth_rows $way)" \
+		"4ns/cycle 4ns/op 64ns/cycle 64ns/op "
+	holds "$way: everything takes longer than growing alone" \
+		"$(cell growth $way 64 ns/cycle) > $(cell growth $way 64 ns/op)"
+done
+is "--runs are the samples" "$(awk '{print $6}' "$tmp/rows" | sort -u)" 3
+holds "16 pages cost more than one" \
+	"$(cell growth mmap 64 ns/op) > 4 * $(cell growth mmap 4 ns/op)"
+holds "pages that are there cost less than pages that are not" \
+	"$(cell growth mmap-warm 64 ns/op) < 0.7 * $(cell growth mmap 64 ns/op)"
+holds "a signal for each growth costs more than a fault" \
+	"$(cell growth sigsegv 4 ns/op) > $(cell growth mmap 4 ns/op)"
+
+# maybe WAY: a row, or a reason why there is none and status 3
+maybe() {
+	run bench growth --backend $1 --depth 64 --runs 1 --json -
+	if [ $status = 3 ]; then
+		like "growth $1: no row, and why" "$(cat "$tmp/err")" "no row for $1: ."
+		is "growth $1: nothing on standard output" "$(cat "$tmp/out")" ""
+	else
+		is "growth $1: status" $status 0
+		is "growth $1: two rows" "$(rows | wc -l)" 2
+	fi
+}
+for way in populate mthp uffd splitstack go; do
+	maybe $way
+done
+
+settings() {
+	cat /sys/kernel/mm/transparent_hugepage/{enabled,hugepages-*/enabled} 2>/dev/null
+}
+before=$(settings)
+run bench growth --backend mthp --depth 64 --runs 1
+is "mthp leaves the settings as they were" "$(settings)" "$before"
+if [ -w /sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled ]; then
+	"$burrow" bench growth --backend mthp --depth 64 --runs 100000 >/dev/null 2>&1 &
+	pid=$!
+	sleep 0.5
+	kill -INT $pid
+	wait $pid
+	is "mthp leaves them so when interrupted" "$(settings)" "$before"
+fi
+
+PATH=/nowhere run bench growth --backend go,mmap --depth 4 --runs 1 --json -
+is "one backend that works is enough: status" $status 0
+
+check "trim of the stock way" bench trim --backend madvise --depth 8,16 --runs 2
+holds "taking three pages costs more than taking one" \
+	"$(cell trim madvise 16 ns/op) > $(cell trim madvise 8 ns/op)"
+
+run bench dirty --backend uffd --runs 2 --json -
+if [ $status = 3 ]; then
+	like "dirty uffd: no row, and why" "$(cat "$tmp/err")" "no row for uffd: ."
+else
+	check "dirty of userfaultfd" bench dirty --backend uffd --runs 2
+	holds "a tracked write traps" \
+		"$(cell dirty uffd 64 ns/write) > 4 * $(cell dirty uffd 64 ns/clean-page)"
+fi
+
+# parked BACKEND COUNT
+parked() {
+	local b=$1 n=$2
+	check "parked $b" bench parked --backend $b --count $n
+	is "parked $b: every guard holds" "$(cell parked $b $n guards)" "$n.00"
+	holds "parked $b: at least a page each, and not much more" \
+		"$(cell parked $b $n process-bytes/goroutine) >= 4096 &&
+		 $(cell parked $b $n process-bytes/goroutine) < 6144"
+	holds "parked $b: what counts is the greater figure" \
+		"$(cell parked $b $n bytes/goroutine) >= $(cell parked $b $n process-bytes/goroutine) &&
+		 $(cell parked $b $n bytes/goroutine) >= $(cell parked $b $n system-bytes/goroutine)"
+	holds "parked $b: mappings are counted" "$(cell parked $b $n mappings) >= 10"
+	holds "parked $b: times are taken" \
+		"$(cell parked $b $n ns/create) > 0 && $(cell parked $b $n ns/end) > 0"
+}
+parked mmap 5000
+
+run bench parked --backend go --count 5000 --json -
+if [ $status = 0 ]; then
+	check "parked go: rows" rows
+	is "parked go: has no guards to find" "$(rows | grep -c guards)" 0
+else
+	like "parked go: no row, and why" "$(cat "$tmp/err")" "no row for go: ."
+fi
+
+if has_module; then
+	check "growth of the module" bench growth --runs 5 --depth 4,64 \
+		--backend kmod-cold,kmod-recycled,kmod-warm
+	holds "recycled pages cost less than fresh ones" \
+		"$(cell growth kmod-recycled 64 ns/op) < $(cell growth kmod-cold 64 ns/op)"
+	holds "pages that are there cost less still" \
+		"$(cell growth kmod-warm 64 ns/op) < 0.5 * $(cell growth kmod-recycled 64 ns/op)"
+	check "trim of the module" bench trim --backend kmod --depth 8,16 --runs 2
+	check "dirty of the module" bench dirty --backend kmod --runs 2
+	holds "a page that was written costs more to harvest" \
+		"$(cell dirty kmod 64 ns/dirty-page) > $(cell dirty kmod 64 ns/clean-page)"
+	holds "a tracked write does not trap" \
+		"$(cell dirty kmod 64 ns/write) < 20 * $(cell dirty kmod 64 ns/clean-page)"
+	parked kmod 5000
+	holds "parked kmod: guards cost no mapping" \
+		"$(cell parked kmod 5000 mappings) < 500"
+else
+	for b in growth/kmod-cold growth/kmod-recycled growth/kmod-warm trim/kmod dirty/kmod parked/kmod; do
+		run bench ${b%/*} --backend ${b#*/} --depth 4 --count 10 --runs 1 --json -
+		is "${b/\// } without the module: status" $status 3
+		like "${b/\// } without the module: says so" "$(cat "$tmp/err")" \
+			"bench ${b%/*}: no row for ${b#*/}: ."
+	done
+fi
+finish
