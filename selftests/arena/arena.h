@@ -390,7 +390,7 @@ struct fault {
 };
 
 static UNUSED __thread struct fault fault_seen;
-static UNUSED __thread sigjmp_buf *fault_way_out;
+static UNUSED __thread sigjmp_buf *volatile fault_way_out;
 
 static UNUSED void fault_handler(int sig, siginfo_t *info,
 				 void *context UNUSED)
@@ -427,10 +427,12 @@ poke(void *at, bool write, char *value)
 	fault_seen = (struct fault) { 0 };
 	if (!sigsetjmp(way_out, 1)) {
 		fault_way_out = &way_out;
+		__asm__ volatile("" ::: "memory");
 		if (write)
 			*(volatile char *)at = *value;
 		else
 			*value = *(volatile char *)at;
+		__asm__ volatile("" ::: "memory");
 	}
 	fault_way_out = NULL;
 	return fault_seen;
