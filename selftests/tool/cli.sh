@@ -56,6 +56,16 @@ done
 like "--list names the backends of growth" "$(cat "$tmp/out")" \
 	'^ +kmod-cold kmod-recycled kmod-warm mmap mmap-warm madvfree populate mthp sigsegv uffd growsdown splitstack pthread go$'
 
+# The manual page knows all that the command knows.
+page=$(sed 's/\\-/-/g' "$top/Documentation/man/burrow.1")
+for word in $("$burrow" bench --list | sed 's/^\([a-z]*\) .*/\1/'); do
+	like "the manual page has $word" "$page" "(^|[ .\"])$word($|[ \",])"
+done
+for option in $("$burrow" bench --help | grep -oE -- '--[a-z]+' | sort -u); do
+	case $option in --help | --usage | --version) continue ;; esac
+	like "the manual page has $option" "$page" "$option"
+done
+
 quick="bench growth --backend mmap --depth 4 --runs 1"
 
 run $quick

@@ -27,11 +27,9 @@ static void add(const char *backend, long value, const char *unit, double v)
 	results_add("growth", backend, "depth_kib", value, unit, v);
 }
 
-static struct bench_summary summary(const char *backend, long value,
-				    const char *unit)
+static struct bench_summary summary(void)
 {
-	return results_summary(
-		results_find("growth", backend, "depth_kib", value, unit));
+	return results_summary(results_row(0));
 }
 
 TEST_F(results, a_sample_goes_to_its_own_row)
@@ -64,9 +62,9 @@ TEST_F(results, median_of_an_odd_number)
 	add("mmap", 4, "ns/op", 30);
 	add("mmap", 4, "ns/op", 10);
 	add("mmap", 4, "ns/op", 20);
-	ASSERT_EQ(10, (long)summary("mmap", 4, "ns/op").min);
-	ASSERT_EQ(20, (long)summary("mmap", 4, "ns/op").median);
-	ASSERT_EQ(30, (long)summary("mmap", 4, "ns/op").max);
+	ASSERT_EQ(10, (long)summary().min);
+	ASSERT_EQ(20, (long)summary().median);
+	ASSERT_EQ(30, (long)summary().max);
 }
 
 TEST_F(results, median_of_an_even_number_is_between)
@@ -75,15 +73,15 @@ TEST_F(results, median_of_an_even_number_is_between)
 	add("mmap", 4, "ns/op", 10);
 	add("mmap", 4, "ns/op", 30);
 	add("mmap", 4, "ns/op", 20);
-	ASSERT_EQ(25, (long)summary("mmap", 4, "ns/op").median);
+	ASSERT_EQ(25, (long)summary().median);
 }
 
 TEST_F(results, one_sample_is_all_three)
 {
 	add("mmap", 4, "ns/op", 7);
-	ASSERT_EQ(7, (long)summary("mmap", 4, "ns/op").min);
-	ASSERT_EQ(7, (long)summary("mmap", 4, "ns/op").median);
-	ASSERT_EQ(7, (long)summary("mmap", 4, "ns/op").max);
+	ASSERT_EQ(7, (long)summary().min);
+	ASSERT_EQ(7, (long)summary().median);
+	ASSERT_EQ(7, (long)summary().max);
 }
 
 TEST_F(results, table_divides_by_the_plain_way)

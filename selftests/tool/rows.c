@@ -58,7 +58,7 @@ static struct json_object *read_all(void)
 	if (!o)
 		fail(json_tokener_error_desc(json_tokener_get_error(tokener)));
 	used = json_tokener_get_parse_end(tokener);
-	if (buffer[used + strspn(buffer + used, " \n\t")])
+	if (buffer[used + strspn(buffer + used, "\t\n ")])
 		fail("something stands behind the JSON");
 	json_tokener_free(tokener);
 	return o;
