@@ -45,7 +45,7 @@ TEST(nested_run_is_busy)
 	EXPECT_EQ(0, ran);
 }
 
-#define MANY	1000
+#define MANY 1000
 
 struct many {
 	uint64_t ids[MANY];
@@ -224,7 +224,8 @@ TEST(exit_in_main_lets_others_go_on_then_deadlock)
 	outcome_of(&o, run_main_exits, NULL);
 	EXPECT_TRUE(exited_with(&o, 2));
 	EXPECT_STREQ("the other went on\n"
-		     "burrow: all goroutines are asleep - deadlock!\n", o.text);
+		     "burrow: all goroutines are asleep - deadlock!\n",
+		     o.text);
 }
 
 static void never(void *arg)
@@ -282,8 +283,9 @@ static int wait_for_foreign(void *arg)
 	for (i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, foreign, arg);
 	/* Far longer than it takes: what they start must wake us meanwhile. */
-	for (i = 0; i < 1000 && __atomic_load_n((int *)arg, __ATOMIC_SEQ_CST) <
-	     1500; i++)
+	for (i = 0;
+	     i < 1000 && __atomic_load_n((int *)arg, __ATOMIC_SEQ_CST) < 1500;
+	     i++)
 		burrow_sleep(10 * MS);
 	for (i = 0; i < 3 && !failed; i++)
 		pthread_join(threads[i], &failed);
@@ -346,7 +348,9 @@ TEST(misuse_says_what_and_aborts)
 
 	outcome_of(&o, yield_outside, NULL);
 	EXPECT_TRUE(killed_by(&o, SIGABRT));
-	EXPECT_TRUE(begins(&o, "burrow: burrow_yield: called by a thread that runs no goroutine\n"));
+	EXPECT_TRUE(begins(
+		&o,
+		"burrow: burrow_yield: called by a thread that runs no goroutine\n"));
 	EXPECT_TRUE(says(&o, "yield_outside+0x"));
 }
 
@@ -364,7 +368,10 @@ static int stats_of(void *arg)
 
 TEST(stats)
 {
-	struct { struct burrow_stats s; uint64_t more; } later = { .more = 5 };
+	struct {
+		struct burrow_stats s;
+		uint64_t more;
+	} later = { .more = 5 };
 	struct burrow_stats s = { .size = sizeof(s) };
 	struct burrow_stats none = { .size = 0 };
 
@@ -386,7 +393,10 @@ TEST(stats)
 
 static int go_badly(void *arg)
 {
-	struct { struct burrow_go_options o; uint64_t more; } o = { 0 };
+	struct {
+		struct burrow_go_options o;
+		uint64_t more;
+	} o = { 0 };
 
 	o.o.size = sizeof(o);
 	o.more = 1;
@@ -431,10 +441,14 @@ static void run_with(void *arg)
 TEST(an_environment_that_cannot_be_is_named)
 {
 	static struct bad_env bad[] = {
-		{ "BURROW_BACKEND", "disk" },	{ "BURROW_STACKMAX", "lots" },
-		{ "BURROW_STACKMAX", "1GiB" },	{ "BURROW_STACKMAX", "-1" },
-		{ "BURROW_STACKMAX", "5MB" },	{ "BURROW_PROCS", "0" },
-		{ "BURROW_PROCS", "two" },	{ "BURROW_DEBUG", "nonsense" },
+		{ "BURROW_BACKEND", "disk" },
+		{ "BURROW_STACKMAX", "lots" },
+		{ "BURROW_STACKMAX", "1GiB" },
+		{ "BURROW_STACKMAX", "-1" },
+		{ "BURROW_STACKMAX", "5MB" },
+		{ "BURROW_PROCS", "0" },
+		{ "BURROW_PROCS", "two" },
+		{ "BURROW_DEBUG", "nonsense" },
 		{ "BURROW_STACKMAX", "99999999999GiB" },
 	};
 	static struct outcome o;
@@ -445,7 +459,8 @@ TEST(an_environment_that_cannot_be_is_named)
 		snprintf(line, sizeof(line), "burrow: %s=%s: ", bad[i].name,
 			 bad[i].value);
 		outcome_of(&o, run_with, &bad[i]);
-		EXPECT_TRUE(exited_with(&o, 0)) {
+		EXPECT_TRUE(exited_with(&o, 0))
+		{
 			TH_LOG("%s -> %s", line, o.text);
 		}
 		EXPECT_TRUE(begins(&o, line));
@@ -510,7 +525,9 @@ TEST(dump_shows_every_goroutine)
 	EXPECT_TRUE(exited_with(&o, 0));
 	EXPECT_TRUE(says(&o, "goroutine 1 (main): running\n"));
 	EXPECT_TRUE(says(&o, "dump_all+0x"));
-	EXPECT_TRUE(says(&o, "goroutine 2 (a name that is longer than what): sleeping\n"));
+	EXPECT_TRUE(says(
+		&o,
+		"goroutine 2 (a name that is longer than what): sleeping\n"));
 	EXPECT_TRUE(says(&o, "dump_me+0x"));
 	EXPECT_TRUE(says(&o, "goroutine 3: not started\n"));
 }

@@ -4,7 +4,7 @@
 
 #include "runtime.h"
 
-#define LIMIT	"/sys/module/burrow/parameters/context_limit"
+#define LIMIT "/sys/module/burrow/parameters/context_limit"
 
 static bool write_limit(const char *text)
 {
@@ -84,7 +84,8 @@ TEST(a_stack_that_cannot_grow_dies_of_sigbus)
 		SKIP(return, "%s", why);
 	EXPECT_TRUE(killed_by(&o, SIGBUS));
 	EXPECT_TRUE(begins(&o, "burrow: goroutine "));
-	EXPECT_TRUE(says(&o, " (greedy): out of stack memory: a limit of the module"));
+	EXPECT_TRUE(says(
+		&o, " (greedy): out of stack memory: a limit of the module"));
 	EXPECT_TRUE(says(&o, "/sys/module/burrow/parameters"));
 	EXPECT_TRUE(says(&o, "dig+0x") || says(&o, "entry+0x"));
 }

@@ -52,7 +52,9 @@ TEST(overflow_is_told_and_dies_of_sigsegv)
 
 	outcome_of(&o, run_overflow, NULL);
 	EXPECT_TRUE(killed_by(&o, SIGSEGV));
-	EXPECT_TRUE(begins(&o, "burrow: goroutine 2: stack overflow: limit 229376 bytes\n"));
+	EXPECT_TRUE(begins(
+		&o,
+		"burrow: goroutine 2: stack overflow: limit 229376 bytes\n"));
 	EXPECT_TRUE(says(&o, "  #0 recurse+0x"));
 	EXPECT_TRUE(says(&o, " overflow+0x"));
 	EXPECT_TRUE(says(&o, "BURROW_STACKMAX=448KiB"));
@@ -70,7 +72,9 @@ TEST(overflow_names_the_goroutine)
 
 	outcome_of(&o, run_overflow, &opts);
 	EXPECT_TRUE(killed_by(&o, SIGSEGV));
-	EXPECT_TRUE(begins(&o, "burrow: goroutine 2 (digger): stack overflow: limit 1835008 bytes\n"));
+	EXPECT_TRUE(begins(
+		&o,
+		"burrow: goroutine 2 (digger): stack overflow: limit 1835008 bytes\n"));
 }
 
 TEST(overflow_in_main_has_at_least_8_mib)
@@ -79,7 +83,9 @@ TEST(overflow_in_main_has_at_least_8_mib)
 
 	outcome_of(&o, run_overflow_in_main, NULL);
 	EXPECT_TRUE(killed_by(&o, SIGSEGV));
-	EXPECT_TRUE(begins(&o, "burrow: goroutine 1 (main): stack overflow: limit 14680064 bytes\n"));
+	EXPECT_TRUE(begins(
+		&o,
+		"burrow: goroutine 1 (main): stack overflow: limit 14680064 bytes\n"));
 }
 
 TEST(the_environment_sets_the_limit)

@@ -105,7 +105,8 @@ TEST(a_child_that_returns_is_stopped)
 
 	outcome_of(&o, run_return_in_child, NULL);
 	EXPECT_TRUE(exited_with(&o, 0));
-	EXPECT_TRUE(begins(&o, "burrow: burrow_blocking: the child of a fork() returned"));
+	EXPECT_TRUE(begins(
+		&o, "burrow: burrow_blocking: the child of a fork() returned"));
 	EXPECT_FALSE(says(&o, "came back"));
 }
 
@@ -132,7 +133,9 @@ TEST(parking_in_burrow_blocking_is_refused)
 
 	outcome_of(&o, run_block_and_yield, NULL);
 	EXPECT_TRUE(killed_by(&o, SIGABRT));
-	EXPECT_TRUE(begins(&o, "burrow: goroutine 1 (main): burrow_yield: called in burrow_blocking()\n"));
+	EXPECT_TRUE(begins(
+		&o,
+		"burrow: goroutine 1 (main): burrow_yield: called in burrow_blocking()\n"));
 	EXPECT_TRUE(says(&o, "block_and_yield+0x"));
 }
 

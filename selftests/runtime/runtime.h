@@ -22,11 +22,11 @@
 
 /* A machine under emulation takes its time. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	600
+#define TEST_TIMEOUT_DEFAULT 600
 
-#define MS	1000000LL
-#define KIB	1024UL
-#define MIB	(1024UL * KIB)
+#define MS 1000000LL
+#define KIB 1024UL
+#define MIB (1024UL * KIB)
 
 static inline bool on_kmod(void)
 {
@@ -43,8 +43,8 @@ struct outcome {
 };
 
 /* Not inlined: backtraces are to show @fn. */
-__attribute__((noipa, unused))
-static void outcome_child(int fd, void (*fn)(void *), void *arg)
+__attribute__((noipa, unused)) static void
+outcome_child(int fd, void (*fn)(void *), void *arg)
 {
 	const struct rlimit no_core = { 0, 0 };
 
@@ -74,7 +74,8 @@ static inline void outcome_of(struct outcome *o, void (*fn)(void *), void *arg)
 	}
 	close(fds[1]);
 	while (o->len < sizeof(o->text) - 1) {
-		n = read(fds[0], o->text + o->len, sizeof(o->text) - 1 - o->len);
+		n = read(fds[0], o->text + o->len,
+			 sizeof(o->text) - 1 - o->len);
 		if (n <= 0)
 			break;
 		o->len += n;

@@ -357,7 +357,8 @@ TEST(too_many_mappings_is_an_error_that_says_what_to_do)
 		SKIP(return, "stacks of the module cost no mappings");
 	outcome_of(&o, run_exhaust, NULL);
 	EXPECT_TRUE(exited_with(&o, 0));
-	EXPECT_TRUE(begins(&o, "burrow: no stack for another goroutine (there are "));
+	EXPECT_TRUE(begins(
+		&o, "burrow: no stack for another goroutine (there are "));
 	EXPECT_TRUE(says(&o, "sysctl -w vm.max_map_count="));
 	EXPECT_TRUE(says(&o, "\nstarted "));
 }
@@ -387,7 +388,8 @@ TEST(guards_by_mprotect_hold_too)
 
 	outcome_of(&o, run_overflow_mprotect, NULL);
 	EXPECT_TRUE(killed_by(&o, SIGSEGV));
-	EXPECT_TRUE(says(&o, "goroutine 2: stack overflow: limit 229376 bytes"));
+	EXPECT_TRUE(
+		says(&o, "goroutine 2: stack overflow: limit 229376 bytes"));
 }
 
 static int some(void *arg)
@@ -420,9 +422,11 @@ TEST(little_address_space)
 
 	for (i = 0; i < 3; i++) {
 		outcome_of(&o, run_small, (void *)&limits[i]);
-		EXPECT_TRUE(exited_with(&o, 0)) {
+		EXPECT_TRUE(exited_with(&o, 0))
+		{
 			TH_LOG("%lu MiB: status %x: %s",
-			       (unsigned long)(limits[i] >> 20), o.status, o.text);
+			       (unsigned long)(limits[i] >> 20), o.status,
+			       o.text);
 		}
 	}
 }
@@ -476,12 +480,14 @@ TEST(memory_locked_by_mlockall)
 		outcome_of(&o, run_locked, &flags[i]);
 		if (exited_with(&o, 44))
 			SKIP(return, "mlockall is not allowed");
-		EXPECT_TRUE(exited_with(&o, 0)) {
+		EXPECT_TRUE(exited_with(&o, 0))
+		{
 			TH_LOG("%d: status %x: %s", i, o.status, o.text);
 		}
 	}
 	outcome_of(&o, run_locked_later, NULL);
-	EXPECT_TRUE(exited_with(&o, 0)) {
+	EXPECT_TRUE(exited_with(&o, 0))
+	{
 		TH_LOG("later: status %x: %s", o.status, o.text);
 	}
 }

@@ -16,9 +16,9 @@
 #include "backtrace.h"
 #include "print.h"
 
-#define FIRST		24	/* innermost frames shown */
-#define LAST		8	/* outermost frames shown */
-#define WALK_MAX	200000	/* frames looked at in search of those */
+#define FIRST 24 /* innermost frames shown */
+#define LAST 8 /* outermost frames shown */
+#define WALK_MAX 200000 /* frames looked at in search of those */
 
 /**
  * struct walk - a backtrace on its way

@@ -21,7 +21,7 @@
 #include "backtrace.h"
 #include "print.h"
 
-#define SIGNAL_STACK	(128UL << 10)
+#define SIGNAL_STACK (128UL << 10)
 
 static struct sigaction old_segv, old_bus, old_quit;
 
@@ -52,13 +52,15 @@ static void pass_on(int sig, siginfo_t *info, void *ucontext)
 
 static void overflow(struct goroutine *g, const void *ucontext)
 {
-	burrow_print(STDERR_FILENO,
-		     "burrow: goroutine %lu%s%s%s: stack overflow: limit %lu bytes\n",
-		     g->id, BURROW_NAME_ARGS(g), burrow_stack_usable(&g->stack));
+	burrow_print(
+		STDERR_FILENO,
+		"burrow: goroutine %lu%s%s%s: stack overflow: limit %lu bytes\n",
+		g->id, BURROW_NAME_ARGS(g), burrow_stack_usable(&g->stack));
 	burrow_backtrace_interrupted(STDERR_FILENO, ucontext);
-	burrow_print(STDERR_FILENO,
-		     "burrow: a larger limit: BURROW_STACKMAX=%luKiB in the environment, burrow_options.stack_max, or burrow_go_options.stack_max for this goroutine alone\n",
-		     burrow_stack_usable(&g->stack) / 512);
+	burrow_print(
+		STDERR_FILENO,
+		"burrow: a larger limit: BURROW_STACKMAX=%luKiB in the environment, burrow_options.stack_max, or burrow_go_options.stack_max for this goroutine alone\n",
+		burrow_stack_usable(&g->stack) / 512);
 }
 
 struct find {

@@ -17,7 +17,7 @@
 #include "backtrace.h"
 #include "print.h"
 
-#define PATIENCE_NS	1000000000LL
+#define PATIENCE_NS 1000000000LL
 
 /**
  * struct dump - one on its way
@@ -120,7 +120,8 @@ static int dump_foreign(int fd)
 
 	pthread_mutex_lock(&burrow_runtime.lock);
 	if (burrow_runtime.running) {
-		burrow_print(fd, "burrow: the runtime is busy: no backtraces\n");
+		burrow_print(fd,
+			     "burrow: the runtime is busy: no backtraces\n");
 		goroutine_each(dump_one, &dump);
 		ret = 0;
 	}

@@ -68,8 +68,9 @@ static void put_args(struct line *line, const char *format, va_list args)
 		else if (*format == 'd')
 			put_signed(line, va_arg(args, int));
 		else if (*format == 'u' || *format == 'x')
-			put_number(line, wide ? va_arg(args, unsigned long) :
-						va_arg(args, unsigned int),
+			put_number(line,
+				   wide ? va_arg(args, unsigned long) :
+					  va_arg(args, unsigned int),
 				   *format == 'x' ? 16 : 10);
 		else
 			put(line, *format);
@@ -100,8 +101,9 @@ void burrow_misuse(const char *call, const char *what)
 	struct goroutine *g = burrow_current();
 
 	if (g)
-		burrow_print(STDERR_FILENO, "burrow: goroutine %lu%s%s%s: %s: %s\n",
-			     g->id, BURROW_NAME_ARGS(g), call, what);
+		burrow_print(STDERR_FILENO,
+			     "burrow: goroutine %lu%s%s%s: %s: %s\n", g->id,
+			     BURROW_NAME_ARGS(g), call, what);
 	else
 		burrow_print(STDERR_FILENO, "burrow: %s: %s\n", call, what);
 	burrow_backtrace(STDERR_FILENO);

@@ -33,7 +33,7 @@ static bool image_open(struct image *image, const char *path)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &st) || st.st_size < (off_t)sizeof(ElfW(Ehdr))) {
+	if (fstat(fd, &st) || st.st_size < (off_t)sizeof(Elf64_Ehdr)) {
 		close(fd);
 		return false;
 	}
@@ -53,7 +53,8 @@ static const void *image_at(const struct image *image, size_t offset, size_t n)
 	return image->data + offset;
 }
 
-static void copy_name(struct burrow_symbol *symbol, const char *name, size_t max)
+static void copy_name(struct burrow_symbol *symbol, const char *name,
+		      size_t max)
 {
 	size_t i;
 
@@ -63,12 +64,12 @@ static void copy_name(struct burrow_symbol *symbol, const char *name, size_t max
 }
 
 /* The function of one symbol table that @offset (of the module) is in. */
-static bool search(const struct image *image, const ElfW(Shdr) *sections,
-		   unsigned int nr, const ElfW(Shdr) *table, uintptr_t offset,
+static bool search(const struct image *image, const Elf64_Shdr *sections,
+		   unsigned int nr, const Elf64_Shdr *table, uintptr_t offset,
 		   struct burrow_symbol *symbol)
 {
-	const ElfW(Sym) *sym, *best = NULL;
-	const ElfW(Shdr) *strings;
+	const Elf64_Sym *sym, *best = NULL;
+	const Elf64_Shdr *strings;
 	const char *names;
 	size_t i;
 
@@ -97,9 +98,9 @@ static bool search(const struct image *image, const ElfW(Shdr) *sections,
 static bool search_image(const struct image *image, uintptr_t offset,
 			 struct burrow_symbol *symbol)
 {
-	const ElfW(Ehdr) *head = image_at(image, 0, sizeof(*head));
-	const ElfW(Shdr) *sections;
-	const ElfW(Word) types[] = { SHT_SYMTAB, SHT_DYNSYM };
+	const Elf64_Ehdr *head = image_at(image, 0, sizeof(*head));
+	const Elf64_Shdr *sections;
+	const Elf64_Word types[] = { SHT_SYMTAB, SHT_DYNSYM };
 	unsigned int i, t;
 
 	if (memcmp(head->e_ident, ELFMAG, SELFMAG))

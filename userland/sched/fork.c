@@ -23,8 +23,9 @@ static void before_fork(void)
 	struct burrow_thread *self = burrow_self();
 
 	if (self && self->current != &self->loop && !self->blocking)
-		burrow_misuse("fork",
-			      "in a goroutine it works in burrow_blocking() only");
+		burrow_misuse(
+			"fork",
+			"in a goroutine it works in burrow_blocking() only");
 	pthread_mutex_lock(&burrow_runtime.lock);
 }
 
@@ -77,8 +78,9 @@ static void call_blocking(void *arg)
 	b.fn(b.arg);
 	if (getpid() == b.pid)
 		return;
-	burrow_print(STDERR_FILENO,
-		     "burrow: burrow_blocking: the child of a fork() returned from it: there are no goroutines here\n");
+	burrow_print(
+		STDERR_FILENO,
+		"burrow: burrow_blocking: the child of a fork() returned from it: there are no goroutines here\n");
 	abort();
 }
 

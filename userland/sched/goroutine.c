@@ -13,8 +13,8 @@
 
 #include "sched.h"
 
-#define SLAB_FIRST	(64UL << 10)
-#define SLAB_MAX	(16UL << 20)
+#define SLAB_FIRST (64UL << 10)
+#define SLAB_MAX (16UL << 20)
 
 /* A million of them should be a small part of what their stacks take. */
 _Static_assert(sizeof(struct goroutine) <= 128, "goroutine grew");
@@ -105,7 +105,8 @@ struct goroutine *goroutine_new(struct burrow_thread *self)
 		return NULL;
 
 	memset(g, 0, sizeof(*g));
-	g->id = __atomic_add_fetch(&burrow_runtime.next_id, 1, __ATOMIC_RELAXED);
+	g->id = __atomic_add_fetch(&burrow_runtime.next_id, 1,
+				   __ATOMIC_RELAXED);
 	__atomic_add_fetch(&burrow_runtime.created, 1, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&burrow_runtime.alive, 1, __ATOMIC_RELAXED);
 	return g;

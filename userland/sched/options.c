@@ -47,8 +47,14 @@ static const char *env(const char *name)
 /* Bytes, with KiB, MiB or GiB behind or nothing; 0 if it is no such thing. */
 static size_t parse_size(const char *text)
 {
-	static const struct { const char *unit; int shift; } units[] = {
-		{ "", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 },
+	static const struct {
+		const char *unit;
+		int shift;
+	} units[] = {
+		{ "", 0 },
+		{ "KiB", 10 },
+		{ "MiB", 20 },
+		{ "GiB", 30 },
 	};
 	unsigned long long n;
 	unsigned int i;
@@ -76,8 +82,9 @@ static int read_stack_max(struct burrow_config *config)
 		config->stack_max = parse_size(text);
 		if (burrow_stack_class_for(config->stack_max) < 0 ||
 		    !config->stack_max)
-			return bad("BURROW_STACKMAX", text,
-				   "not a size up to 896MiB, as 512KiB or 8MiB are");
+			return bad(
+				"BURROW_STACKMAX", text,
+				"not a size up to 896MiB, as 512KiB or 8MiB are");
 	}
 	if (!config->stack_max)
 		config->stack_max = BURROW_STACK_DEFAULT / 2;
@@ -158,9 +165,10 @@ int burrow_config_read(struct burrow_config *config,
 	if (opts) {
 		ret = burrow_sized_copy(&o, sizeof(o), opts, sizeof(o.size));
 		if (ret) {
-			burrow_print(STDERR_FILENO,
-				     "burrow: burrow_options: size %lu is not this library's\n",
-				     opts->size);
+			burrow_print(
+				STDERR_FILENO,
+				"burrow: burrow_options: size %lu is not this library's\n",
+				opts->size);
 			return ret;
 		}
 	}

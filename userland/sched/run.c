@@ -15,7 +15,7 @@
 #include "../debug/print.h"
 #include "sched.h"
 
-#define MAIN_STACK	(8UL << 20)
+#define MAIN_STACK (8UL << 20)
 
 struct burrow_runtime burrow_runtime = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -66,9 +66,10 @@ static void tell_no_stack(int err)
 		return;
 	burrow_runtime.pool.backend->advise(&burrow_runtime.pool, err, text,
 					    sizeof(text));
-	burrow_print(STDERR_FILENO,
-		     "burrow: no stack for another goroutine (there are %lu): %s\n",
-		     burrow_num_goroutines(), text);
+	burrow_print(
+		STDERR_FILENO,
+		"burrow: no stack for another goroutine (there are %lu): %s\n",
+		burrow_num_goroutines(), text);
 }
 
 static int start(struct burrow_thread *self, int class, const char *name,
@@ -156,7 +157,8 @@ int burrow_stats(struct burrow_stats *stats)
 	s.goroutines = burrow_num_goroutines();
 	s.created = __atomic_load_n(&rt->created, __ATOMIC_RELAXED);
 	s.switches = __atomic_load_n(&rt->switches, __ATOMIC_RELAXED);
-	s.stacks_warm = __atomic_load_n(&rt->proc.cache.count, __ATOMIC_RELAXED);
+	s.stacks_warm =
+		__atomic_load_n(&rt->proc.cache.count, __ATOMIC_RELAXED);
 	rt->pool.backend->stats(&rt->pool, &s.stack_bytes, &s.stack_grows);
 	pthread_mutex_unlock(&rt->lock);
 
@@ -178,7 +180,8 @@ static void main_goroutine(void *arg)
 static int main_class(const struct burrow_config *config)
 {
 	return burrow_stack_class_for(config->stack_max > MAIN_STACK ?
-				      config->stack_max : MAIN_STACK);
+					      config->stack_max :
+					      MAIN_STACK);
 }
 
 /* Opens a backend as far as a promise of a stack for the main goroutine. */
@@ -204,9 +207,10 @@ static int no_backend(const struct burrow_stack_backend *backend, int err)
 
 	burrow_stack_probe(backend, &report);
 	if (report.usable)
-		burrow_print(STDERR_FILENO,
-			     "burrow: backend %s: no stack can be reserved: %s\n",
-			     backend->name, strerror(-err));
+		burrow_print(
+			STDERR_FILENO,
+			"burrow: backend %s: no stack can be reserved: %s\n",
+			backend->name, strerror(-err));
 	else
 		burrow_print(STDERR_FILENO, "burrow: backend %s: %s: %s\n",
 			     backend->name, report.why, report.advice);
@@ -282,8 +286,9 @@ static int runtime_open(struct burrow_runtime *rt,
 		return -EBUSY;
 	}
 	if (burrow_arch_shadow_stack()) {
-		burrow_print(STDERR_FILENO,
-			     "burrow: shadow stacks are on, and goroutines can't have them: GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK turns them off\n");
+		burrow_print(
+			STDERR_FILENO,
+			"burrow: shadow stacks are on, and goroutines can't have them: GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK turns them off\n");
 		return -ENOTSUP;
 	}
 	ret = burrow_config_read(&rt->config, opts);

@@ -27,10 +27,10 @@
 #include "../debug/print.h"
 #include "sched.h"
 
-#define GLOBAL_EVERY	61	/* switches between looks at the global queue */
-#define CLOCK_EVERY	8	/* switches between looks at the clock */
-#define DECAY_EVERY	1024	/* switches between looks at warm stacks */
-#define DECAY_NS	1000000000LL
+#define GLOBAL_EVERY 61 /* switches between looks at the global queue */
+#define CLOCK_EVERY 8 /* switches between looks at the clock */
+#define DECAY_EVERY 1024 /* switches between looks at warm stacks */
+#define DECAY_NS 1000000000LL
 
 static void entry(void *pass);
 
@@ -266,7 +266,8 @@ struct burrow_thread *burrow_sched_enter(const char *call)
 	struct burrow_thread *self = burrow_self();
 
 	if (!self || self->current == &self->loop)
-		burrow_misuse(call, "called by a thread that runs no goroutine");
+		burrow_misuse(call,
+			      "called by a thread that runs no goroutine");
 	if (self->blocking)
 		burrow_misuse(call, "called in burrow_blocking()");
 	return self;

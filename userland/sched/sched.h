@@ -30,21 +30,21 @@
 #include "../include/burrow.h"
 #include "../stack/stack.h"
 
-#define BURROW_NAME_BYTES	32
-#define BURROW_QUEUE_LEN	256	/* a power of two */
+#define BURROW_NAME_BYTES 32
+#define BURROW_QUEUE_LEN 256 /* a power of two */
 
 /* What a goroutine is doing; dumps show it. */
 enum goroutine_state {
-	GOROUTINE_FREE,		/* no goroutine */
-	GOROUTINE_RUNNABLE,	/* in a queue */
+	GOROUTINE_FREE, /* no goroutine */
+	GOROUTINE_RUNNABLE, /* in a queue */
 	GOROUTINE_RUNNING,
-	GOROUTINE_WAITING,	/* see its reason */
+	GOROUTINE_WAITING, /* see its reason */
 };
 
 /* Why it waits. */
 enum goroutine_reason {
 	GOROUTINE_SLEEP,
-	GOROUTINE_PARKED,	/* until someone makes it ready */
+	GOROUTINE_PARKED, /* until someone makes it ready */
 };
 
 /**
@@ -78,8 +78,8 @@ struct goroutine {
 };
 
 /* For "goroutine %lu%s%s%s": " (name)", or nothing. */
-#define BURROW_NAME_ARGS(g)	(g)->name[0] ? " (" : "", (g)->name, \
-				(g)->name[0] ? ")" : ""
+#define BURROW_NAME_ARGS(g) \
+	(g)->name[0] ? " (" : "", (g)->name, (g)->name[0] ? ")" : ""
 
 /**
  * struct goroutine_queue - first in, first out

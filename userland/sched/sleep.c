@@ -13,7 +13,7 @@
 
 #include "sched.h"
 
-#define ROOM_FIRST	256
+#define ROOM_FIRST 256
 
 int64_t burrow_now(void)
 {
@@ -30,7 +30,8 @@ static int make_room(struct burrow_sleepers *s)
 	void *p;
 
 	if (s->heap)
-		p = mremap(s->heap, s->room * size, room * size, MREMAP_MAYMOVE);
+		p = mremap(s->heap, s->room * size, room * size,
+			   MREMAP_MAYMOVE);
 	else
 		p = mmap(NULL, room * size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -14,9 +14,9 @@
 
 #include "stack.h"
 
-#define WARM_BYTES	(16UL << 20)	/* of address space, of one class */
-#define DEEP_STRIDE	(1UL << 20)	/* stacks that may hide much memory */
-#define DEEP_KEEP	(64UL << 10)	/* what of it stays warm */
+#define WARM_BYTES (16UL << 20) /* of address space, of one class */
+#define DEEP_STRIDE (1UL << 20) /* stacks that may hide much memory */
+#define DEEP_KEEP (64UL << 10) /* what of it stays warm */
 
 void burrow_stack_cache_open(struct burrow_stack_cache *cache,
 			     struct burrow_stack_pool *pool)
@@ -51,7 +51,7 @@ void burrow_stack_cache_close(struct burrow_stack_cache *cache)
 {
 	int class;
 
-	for (class = 0; class < BURROW_STACK_CLASSES; class++) {
+	for (class = 0; class < BURROW_STACK_CLASSES; class ++) {
 		if (!cache->warm[class])
 			continue;
 		give_oldest(cache, class, cache->warm[class]->count);
@@ -104,7 +104,7 @@ void burrow_stack_cache_decay(struct burrow_stack_cache *cache)
 	struct burrow_stack_warm *warm;
 	int class;
 
-	for (class = 0; class < BURROW_STACK_CLASSES; class++) {
+	for (class = 0; class < BURROW_STACK_CLASSES; class ++) {
 		warm = cache->warm[class];
 		if (!warm || !warm->count)
 			continue;

@@ -18,8 +18,8 @@
 
 #include "stack.h"
 
-#define DEVICE	"/dev/burrow"
-#define CHUNK	(1ULL << 30)
+#define DEVICE "/dev/burrow"
+#define CHUNK (1ULL << 30)
 
 static int device_open(struct burrow_version *version)
 {
@@ -50,7 +50,8 @@ static const char *advice_for(int err)
 		return "load the module: modprobe burrow, or make load in its source tree";
 	case -EACCES:
 	case -EPERM:
-		return "give the user access to " DEVICE " (the udev rule that make install brings does)";
+		return "give the user access to " DEVICE
+		       " (the udev rule that make install brings does)";
 	case -EPROTONOSUPPORT:
 	case -EOPNOTSUPP:
 		return "module and library are of different versions: install both from one source";
@@ -221,11 +222,11 @@ static void kmod_advise(struct burrow_stack_pool *pool, int err, char *text,
 
 	if (ioctl(pool->fd, BURROW_IOC_VERSION, &version))
 		version.context_limit = 0;
-	snprintf(text, len,
-		 "%s; the module allows this process %llu MiB and its user %llu MiB (parameters of the module: dmesg says which was met)",
-		 strerror(-err),
-		 (unsigned long long)version.context_limit >> 20,
-		 (unsigned long long)version.user_limit >> 20);
+	snprintf(
+		text, len,
+		"%s; the module allows this process %llu MiB and its user %llu MiB (parameters of the module: dmesg says which was met)",
+		strerror(-err), (unsigned long long)version.context_limit >> 20,
+		(unsigned long long)version.user_limit >> 20);
 }
 
 static const char *kmod_no_memory(struct burrow_stack_pool *pool)

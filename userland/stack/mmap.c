@@ -20,11 +20,11 @@
 #include "stack.h"
 
 #ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL	102
+#define MADV_GUARD_INSTALL 102
 #endif
 
-#define CHUNK		(64ULL << 20)
-#define WINDOW_PAGES	4096
+#define CHUNK (64ULL << 20)
+#define WINDOW_PAGES 4096
 
 /* Believed when seen: the advice was taken and the kernel can't write there. */
 static bool guard_install_works(void)
@@ -73,9 +73,10 @@ static void mmap_probe(struct burrow_stack_report *report)
 	snprintf(report->detail, sizeof(report->detail),
 		 "guards by mprotect, two mappings a stack: about %lu stacks",
 		 maps / 2);
-	snprintf(report->advice, sizeof(report->advice),
-		 "for more stacks: load the module, or use Linux 6.13 or later, or sysctl -w vm.max_map_count=%lu",
-		 maps * 16);
+	snprintf(
+		report->advice, sizeof(report->advice),
+		"for more stacks: load the module, or use Linux 6.13 or later, or sysctl -w vm.max_map_count=%lu",
+		maps * 16);
 }
 
 static int mmap_open(struct burrow_stack_pool *pool)
@@ -222,12 +223,14 @@ static void mmap_advise(struct burrow_stack_pool *pool, int err, char *text,
 	unsigned long maps = max_map_count();
 
 	if (pool->guard_install)
-		snprintf(text, len, "%s: raise ulimit -v or vm.overcommit_memory",
+		snprintf(text, len,
+			 "%s: raise ulimit -v or vm.overcommit_memory",
 			 strerror(-err));
 	else
-		snprintf(text, len,
-			 "%s: a guard takes a mapping and the process may have %lu: sysctl -w vm.max_map_count=%lu, or load the module, or use Linux 6.13 or later",
-			 strerror(-err), maps, maps * 16);
+		snprintf(
+			text, len,
+			"%s: a guard takes a mapping and the process may have %lu: sysctl -w vm.max_map_count=%lu, or load the module, or use Linux 6.13 or later",
+			strerror(-err), maps, maps * 16);
 }
 
 static const char *mmap_no_memory(struct burrow_stack_pool *pool)

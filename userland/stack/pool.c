@@ -23,11 +23,11 @@
 
 #include "stack.h"
 
-#define STRIDE_SHIFT	14		/* of class 0: BURROW_STRIDE_MIN */
-#define SLOTS_MAX	(4U << 20)	/* of one arena */
-#define SLOTS_FIRST	64		/* of a class that few will use */
-#define ARENA_BYTES	(1ULL << 40)
-#define BATCH		32		/* entries of one trim on our stack */
+#define STRIDE_SHIFT 14 /* of class 0: BURROW_STRIDE_MIN */
+#define SLOTS_MAX (4U << 20) /* of one arena */
+#define SLOTS_FIRST 64 /* of a class that few will use */
+#define ARENA_BYTES (1ULL << 40)
+#define BATCH 32 /* entries of one trim on our stack */
 
 const struct burrow_stack_backend *const burrow_stack_backends[] = {
 	&burrow_stack_kmod,
@@ -87,7 +87,7 @@ int burrow_stack_class_for(size_t usable)
 {
 	int class;
 
-	for (class = 0; class < BURROW_STACK_CLASSES; class++) {
+	for (class = 0; class < BURROW_STACK_CLASSES; class ++) {
 		if (burrow_stack_class_usable(class) >= usable)
 			return class;
 	}
@@ -101,7 +101,7 @@ int burrow_stack_pool_open(struct burrow_stack_pool *pool,
 
 	pool->backend = backend;
 	pool->fd = -1;
-	for (class = 0; class < BURROW_STACK_CLASSES; class++) {
+	for (class = 0; class < BURROW_STACK_CLASSES; class ++) {
 		memset(&pool->classes[class], 0, sizeof(pool->classes[class]));
 		pthread_mutex_init(&pool->classes[class].lock, NULL);
 	}
@@ -125,7 +125,7 @@ void burrow_stack_pool_close(struct burrow_stack_pool *pool)
 	struct burrow_stack_class *c;
 	int class;
 
-	for (class = 0; class < BURROW_STACK_CLASSES; class++) {
+	for (class = 0; class < BURROW_STACK_CLASSES; class ++) {
 		c = &pool->classes[class];
 		while (c->nr_arenas)
 			arena_destroy(c->arenas[--c->nr_arenas]);

@@ -25,9 +25,9 @@
 
 #include <linux/burrow.h>
 
-#define BURROW_STACK_CLASSES	17	/* 16 KiB << 0 ... 16 KiB << 16 */
-#define BURROW_STACK_DEFAULT	(256UL << 10)	/* stride where none is asked */
-#define BURROW_STACK_ARENAS	64	/* of one class at most */
+#define BURROW_STACK_CLASSES 17 /* 16 KiB << 0 ... 16 KiB << 16 */
+#define BURROW_STACK_DEFAULT (256UL << 10) /* stride where none is asked */
+#define BURROW_STACK_ARENAS 64 /* of one class at most */
 
 struct burrow_stack_pool;
 struct burrow_stack_arena;
@@ -277,11 +277,11 @@ static inline void burrow_stack_leave(struct burrow_stack *stack)
 static inline void burrow_stack_label(const struct burrow_stack *stack,
 				      uint64_t goroutine)
 {
-	__atomic_store_n(&stack->arena->table[stack->slot].goroutine,
-			 goroutine, __ATOMIC_RELAXED);
+	__atomic_store_n(&stack->arena->table[stack->slot].goroutine, goroutine,
+			 __ATOMIC_RELAXED);
 }
 
-#define BURROW_STACK_WARM	64	/* stacks of a class kept at most */
+#define BURROW_STACK_WARM 64 /* stacks of a class kept at most */
 
 /**
  * struct burrow_stack_warm - warm stacks of one class, the last in first out
