@@ -57,10 +57,21 @@ static const char *block_plain(const struct bench_row *block, const char *unit)
 {
 	size_t i;
 
+	/* A count has no ratio that would mean something. */
+	if (strncmp(unit, "ns/", 3) != 0 && strncmp(unit, "bytes/", 6) != 0)
+		return NULL;
 	for (i = 0; i < sizeof(plain_ways) / sizeof(plain_ways[0]); i++)
 		if (cell(block, plain_ways[i], unit))
 			return plain_ways[i];
 	return NULL;
+}
+
+/* Room for the unit's name and for any figure. */
+static int width(const char *unit)
+{
+	int n = strlen(unit);
+
+	return n < 12 ? 12 : n;
 }
 
 static const char *number(double v, char *text, size_t size)
@@ -77,12 +88,12 @@ static void write_cell(FILE *to, const struct bench_row *block,
 	char text[32];
 
 	if (!row) {
-		fprintf(to, " %14s", "");
+		fprintf(to, "  %*s", width(unit), "");
 		if (plain)
 			fprintf(to, " %9s", "");
 		return;
 	}
-	fprintf(to, " %14s",
+	fprintf(to, "  %*s", width(unit),
 		number(results_summary(row).median, text, sizeof(text)));
 	if (!plain)
 		return;
@@ -103,11 +114,11 @@ static void write_head(FILE *to, const struct bench_row *block,
 
 	snprintf(title, sizeof(title), "%s, %s %ld", block->bench, block->param,
 		 block->value);
-	fprintf(to, "\n%-28s", title);
+	fprintf(to, "\n%-24s", title);
 	for (i = 0; i < n; i++) {
 		const char *plain = block_plain(block, units[i]);
 
-		fprintf(to, " %14s", units[i]);
+		fprintf(to, "  %*s", width(units[i]), units[i]);
 		if (plain) {
 			snprintf(ratio, sizeof(ratio), "/%s", plain);
 			fprintf(to, " %9s", ratio);
@@ -135,7 +146,7 @@ static void write_block(FILE *to, size_t first)
 		if (k < i)
 			continue;
 		last = row->backend;
-		fprintf(to, "  %-26s", row->backend);
+		fprintf(to, "  %-22s", row->backend);
 		for (k = 0; k < n; k++)
 			write_cell(to, block, row->backend, units[k],
 				   block_plain(block, units[k]));
