@@ -11,18 +11,18 @@
 
 #include "kselftest_harness.h"
 
-#define FIELD(type, name, at, bytes)					\
-	do {								\
-		EXPECT_EQ(at, offsetof(struct type, name));		\
-		EXPECT_EQ(bytes, sizeof(((struct type *)0)->name));	\
-		end += bytes;						\
+#define FIELD(type, name, at, bytes)                                \
+	do {                                                        \
+		EXPECT_EQ(at, offsetof(struct type, name));         \
+		EXPECT_EQ(bytes, sizeof(((struct type *)0)->name)); \
+		end += bytes;                                       \
 	} while (0)
 
 /* No hole anywhere: the fields' sizes add up to the struct's. */
-#define ENDS(type, bytes)						\
-	do {								\
-		EXPECT_EQ(bytes, sizeof(struct type));			\
-		EXPECT_EQ(end, sizeof(struct type));			\
+#define ENDS(type, bytes)                              \
+	do {                                           \
+		EXPECT_EQ(bytes, sizeof(struct type)); \
+		EXPECT_EQ(end, sizeof(struct type));   \
 	} while (0)
 
 TEST(version)
