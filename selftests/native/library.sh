@@ -30,6 +30,18 @@ is "needs libc and the compiler's own library" \
 	"$(readelf -d "$so" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' |
 		grep -vE '^(libc|libgcc_s|ld-linux.*)\.so' )" ""
 
+documented() {
+	for f in $(declared); do
+		[ -f "$top/Documentation/man/$f.3" ] && echo "$f"
+	done
+}
+is "every function has a manual page" "$(documented)" "$(declared)"
+if command -v groff >/dev/null; then
+	is "manual pages have no mistakes" \
+		"$(grep -L '^\.so ' "$top"/Documentation/man/*.[37] |
+			xargs groff -man -Tutf8 -ww -z 2>&1)" ""
+fi
+
 cat >"$work/use.c" <<'END'
 #include <burrow.h>
 static void other(void *arg) { *(int *)arg += 1; }
