@@ -183,7 +183,7 @@ extern char **environ;
 
 static void start_others(void *arg)
 {
-	char *argv[] = { "sh", "-c", "exit 6", NULL };
+	static char *const argv[] = { "sh", "-c", "exit 6", NULL };
 	int *bad = arg, status;
 	char line[16] = "";
 	FILE *f;
@@ -261,7 +261,8 @@ struct rounding {
 /* volatile: the compiler knows nothing of rounding modes. */
 static bool rounds_up(void)
 {
-	volatile double third = 1.0, three = 3.0;
+	volatile double three = 3.0;
+	volatile double third = 1.0;
 
 	third = third / three;
 	return third * 3.0 > 1.0 || third > 0.33333333333333331;

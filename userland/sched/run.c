@@ -221,7 +221,7 @@ static int no_backend(const struct burrow_stack_backend *backend, int err)
 static int open_pool(const struct burrow_config *config)
 {
 	const struct burrow_stack_backend *const *b;
-	const struct burrow_stack_backend *last = NULL;
+	const struct burrow_stack_backend *last = burrow_stack_backends[0];
 	int ret = -EINVAL;
 
 	burrow_runtime.pool.no_guard_install = config->no_guard_install;

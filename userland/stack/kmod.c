@@ -65,7 +65,7 @@ static const char *advice_for(int err)
 
 static void kmod_probe(struct burrow_stack_report *report)
 {
-	struct burrow_version version;
+	struct burrow_version version = { 0 };
 	int fd;
 
 	fd = device_open(&version);
@@ -234,7 +234,7 @@ static const char *kmod_no_memory(struct burrow_stack_pool *pool)
 	struct burrow_context_stats stats = { .size = sizeof(stats) };
 
 	if (!ioctl(pool->fd, BURROW_IOC_STATS, &stats) && stats.limits)
-		return "a limit of the module is met: raise its parameters, in /sys/module/burrow/parameters";
+		return "a limit of the module is met: raise it in /sys/module/burrow/parameters";
 	return "the system or the memory cgroup has none left";
 }
 
