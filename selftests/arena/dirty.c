@@ -269,6 +269,7 @@ TEST_F(dirty, a_held_page_counts_as_written)
 		EXPECT_TRUE(bit_set(self->bits, 700));
 	}
 	ASSERT_EQ(PAGE, read(pair[0], text, PAGE));
+	/* Once more at most, for what was written while it was held. */
 	harvest(&self->heap, 0, PAGES, self->bits);
 	expect_pages(_metadata, self, NULL, 0);
 }
@@ -312,6 +313,53 @@ TEST_F(dirty, a_registered_buffer)
 	EXPECT_EQ(0, uring_unregister(&u));
 	harvest(&self->heap, 0, PAGES, self->bits);
 	expect_pages(_metadata, self, NULL, 0);
+}
+
+/* What was written while it was registered is told when it is no more. */
+TEST_F(dirty, a_buffer_that_was_registered)
+{
+	struct uring u;
+	int pair[2], err;
+
+	if (uring_open(&u))
+		SKIP(return, "io_uring is not allowed here");
+	settle(self);
+	err = uring_register(&u, at_page(self, 700), PAGE);
+	if (err == -EOPNOTSUPP)
+		SKIP(return, "this kernel registers no buffers of files");
+	ASSERT_EQ(0, err);
+	ASSERT_EQ(0, pipe(pair));
+	harvest(&self->heap, 0, PAGES, self->bits);
+	ASSERT_EQ(3, write(pair[1], "abc", 3));
+	ASSERT_EQ(3, uring_do(&u, IORING_OP_READ_FIXED, pair[0],
+			      at_page(self, 700), PAGE, -1));
+	EXPECT_EQ(0, uring_unregister(&u));
+	EXPECT_LE(1, harvest(&self->heap, 0, PAGES, self->bits));
+	EXPECT_TRUE(bit_set(self->bits, 700));
+	harvest(&self->heap, 0, PAGES, self->bits);
+	expect_pages(_metadata, self, NULL, 0);
+}
+
+/* Registered, written and given back between two harvests. */
+TEST_F(dirty, a_buffer_registered_for_a_moment)
+{
+	struct uring u;
+	int pair[2], err;
+
+	if (uring_open(&u))
+		SKIP(return, "io_uring is not allowed here");
+	settle(self);
+	ASSERT_EQ(0, pipe(pair));
+	ASSERT_EQ(3, write(pair[1], "abc", 3));
+	err = uring_register(&u, at_page(self, 700), PAGE);
+	if (err == -EOPNOTSUPP)
+		SKIP(return, "this kernel registers no buffers of files");
+	ASSERT_EQ(0, err);
+	ASSERT_EQ(3, uring_do(&u, IORING_OP_READ_FIXED, pair[0],
+			      at_page(self, 700), PAGE, -1));
+	EXPECT_EQ(0, uring_unregister(&u));
+	EXPECT_LE(1, harvest(&self->heap, 0, PAGES, self->bits));
+	EXPECT_TRUE(bit_set(self->bits, 700));
 }
 
 /* ---- page tables that change ---------------------------------------------------- */

@@ -449,6 +449,31 @@ TEST_F(trim, a_page_in_a_pipe_is_not_recycled)
 	EXPECT_TRUE(is_filled(text, mark(0, 2), PAGE));
 }
 
+/* Nor is it zeroed under its reader where pages are zeroed as they go. */
+TEST_F(trim, a_page_in_a_pipe_is_not_zeroed)
+{
+	struct arena arena;
+	char text[PAGE];
+	struct iovec iov;
+	int pair[2];
+
+	arena = arena_create(self->fd, (struct burrow_arena_create) {
+		.kind = BURROW_ARENA_STACK,
+		.flags = BURROW_ARENA_ZERO,
+		.stride = KIB(256),
+		.slots = 8,
+	});
+	arena_map(&arena);
+	ASSERT_EQ(0, pipe(pair));
+	fill(&arena, 0, 4);
+	iov = (struct iovec) { slot_page(&arena, 0, 2), PAGE };
+	ASSERT_EQ(PAGE, vmsplice(pair[1], &iov, 1, 0));
+	EXPECT_EQ((int64_t)(4 * PAGE), trim_slot(&arena, 0, 0));
+	ASSERT_EQ(PAGE, read(pair[0], text, PAGE));
+	EXPECT_TRUE(is_filled(text, mark(0, 2), PAGE));
+	EXPECT_TRUE(is_filled(slot_page(&arena, 0, 2), 0, PAGE));
+}
+
 /* The page's context is gone by the time that the pipe lets go of it. */
 TEST_F(trim, a_page_in_a_pipe_outlives_its_context)
 {
