@@ -136,5 +136,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / \
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all module module-here programs setup demo check check-debug check-all bench vm load unload \
-	install modules_install lint docs clean help
+.PHONY: all module module-here programs setup demo check check-debug check-all \
+	bench vm load unload install modules_install lint docs clean help
