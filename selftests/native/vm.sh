@@ -54,7 +54,7 @@ TIMEOUT=$((3 * boot_seconds + 5)) run 'echo early; sleep 6000'
 is "a time-out is a failure" $status 124
 is "what was said before it is not lost" "$(cat "$tmp/out")" early
 
-ICOUNT=1 run 'nproc; grep -cw erms /proc/cpuinfo; a=$(date +%s); sleep 1000; b=$(($(date +%s) - a)); echo $((b >= 1000 && b < 1010))'
+ICOUNT=1 run 'nproc; grep -cw erms /proc/cpuinfo; a=$(date +%s); sleep 1000; b=$(($(date +%s) - a)); echo $((b >= 1000))'
 is "ICOUNT: one processor, no erms, guest time is not ours" \
 	"$(tr '\n' ' ' <"$tmp/out")" "1 0 1 "
 
