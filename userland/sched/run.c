@@ -72,6 +72,17 @@ static void tell_no_stack(int err)
 		burrow_num_goroutines(), text);
 }
 
+/* For a goroutine's own record, which is little: the system has none left. */
+static void tell_no_memory(void)
+{
+	if (__atomic_exchange_n(&burrow_runtime.told, true, __ATOMIC_RELAXED))
+		return;
+	burrow_print(
+		STDERR_FILENO,
+		"burrow: no memory for another goroutine (there are %lu): %s\n",
+		burrow_num_goroutines(), strerror(ENOMEM));
+}
+
 static int start(struct burrow_thread *self, int class, const char *name,
 		 void (*fn)(void *arg), void *arg)
 {
@@ -86,6 +97,7 @@ static int start(struct burrow_thread *self, int class, const char *name,
 	g = goroutine_new(self);
 	if (!g) {
 		burrow_stack_unreserve(&burrow_runtime.pool, class);
+		tell_no_memory();
 		return -ENOMEM;
 	}
 	g->class = class;
