@@ -75,4 +75,12 @@ static bool inject_set_up(void)
 	       inject_set("fail_page_alloc/min-order", "0");
 }
 
+/* Log where a failure happens. */
+static inline void inject_loudly(void)
+{
+	inject_set("fail_usercopy/verbose", "2");
+	inject_set("failslab/verbose", "2");
+	inject_set("fail_page_alloc/verbose", "2");
+}
+
 #endif /* INJECT_H */

@@ -14,6 +14,9 @@
  *
  * A scenario is one call in one state of the world. The world is built anew
  * for each run, without failures, and torn down after it.
+ *
+ * With two arguments, the numbers of a scenario and of a failure, only that is
+ * done, and the kernel logs where it happens.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -208,19 +211,29 @@ static int act_create_heap(struct world *w)
 	return result(ioctl(w->fd, BURROW_IOC_ARENA_CREATE, &w->heap));
 }
 
-/* An aligned place that nothing else uses: reserved once, never given back. */
-static char *place(size_t bytes, char **keep)
-{
-	char *p;
+/*
+ * Where things are mapped: aligned places, reserved before anything fails and
+ * never given back.
+ */
+static char *stacks_at;
+static char *pages_at;
+static char *table_at;
 
-	if (*keep)
-		return *keep;
-	p = mmap(NULL, bytes + BLOCK, PROT_NONE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+static char *place(size_t bytes)
+{
+	char *p = mmap(NULL, bytes + BLOCK, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
 	if (p == MAP_FAILED)
 		ksft_exit_fail_msg("no address space\n");
-	*keep = (char *)(((uintptr_t)p + BLOCK - 1) & ~(BLOCK - 1));
-	return *keep;
+	return p + (-(uintptr_t)p & (BLOCK - 1));
+}
+
+static void find_places(void)
+{
+	stacks_at = place(STACK_BYTES);
+	pages_at = place(HEAP_BYTES);
+	table_at = place(BLOCK);
 }
 
 static int map(struct world *w, char *at, size_t bytes, uint64_t offset)
@@ -233,25 +246,19 @@ static int map(struct world *w, char *at, size_t bytes, uint64_t offset)
 
 static int act_map_stack(struct world *w)
 {
-	static char *at;
-
-	w->stacks = place(STACK_BYTES, &at);
+	w->stacks = stacks_at;
 	return map(w, w->stacks, w->stack.bytes, w->stack.offset);
 }
 
 static int act_map_heap(struct world *w)
 {
-	static char *at;
-
-	w->pages = place(HEAP_BYTES, &at);
+	w->pages = pages_at;
 	return map(w, w->pages, HEAP_BYTES, w->heap.offset);
 }
 
 static int act_map_table(struct world *w)
 {
-	static char *at;
-
-	w->table = (void *)place(BLOCK, &at);
+	w->table = (void *)table_at;
 	return map(w, (char *)w->table, w->stack.table_bytes,
 		   w->stack.table_offset);
 }
@@ -806,9 +813,16 @@ static void open_files(void)
 }
 
 /*
- * Pages that the module has allocated, by the kernel's own book: the stacks in
- * which they were, with the module's name in them. -1 without such a book.
+ * Pages that the module has allocated, by the kernel's own book, in which each
+ * page has the stack of its allocation. Those that the slab allocator and the
+ * keeper of stacks took on the way are theirs. -1 without such a book.
  */
+static bool is_ours(const char *entry)
+{
+	return strstr(entry, "[burrow]") && !strstr(entry, "(slab") &&
+	       !strstr(entry, "stack_depot");
+}
+
 static long owned(void)
 {
 	static char entry[4 * PAGE];
@@ -821,7 +835,7 @@ static long owned(void)
 	/* One read, one entry. */
 	while ((n = read(fd, entry, sizeof(entry) - 1)) > 0) {
 		entry[n] = 0;
-		if (strstr(entry, "[burrow]"))
+		if (is_ours(entry))
 			pages++;
 	}
 	close(fd);
@@ -846,7 +860,16 @@ static void test_owned(void)
 	ksft_test_result(in_use > 0 && !left, "no page is left over\n");
 }
 
-int main(void)
+/* One failure of one scenario, and what the kernel has to say of it. */
+static int run_one(size_t scenario, int nth)
+{
+	if (scenario < 1 || scenario > ARRAY_LEN(scenarios))
+		return 2;
+	inject_loudly();
+	return run_once(&scenarios[scenario - 1], nth) < 0;
+}
+
+int main(int argc, char **argv)
 {
 	size_t i;
 
@@ -857,10 +880,13 @@ int main(void)
 		ksft_exit_skip("this kernel cannot make allocations fail\n");
 	ksft_set_plan(ARRAY_LEN(scenarios) + 2);
 	open_files();
+	find_places();
 	catch_signals();
 	/* Late output is a page fault, too. */
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 
+	if (argc == 3)
+		return run_one(atoi(argv[1]), atoi(argv[2]));
 	for (i = 0; i < ARRAY_LEN(scenarios); i++)
 		walk(&scenarios[i]);
 	ksft_test_result(total > (int)ARRAY_LEN(scenarios),

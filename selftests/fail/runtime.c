@@ -9,6 +9,9 @@
  *
  * Each run is a process of its own. A scenario says between which points of
  * its life the failure may happen.
+ *
+ * With two arguments, the numbers of a scenario and of a failure, only that is
+ * done, and the kernel logs where it happens.
  */
 #include <errno.h>
 #include <signal.h>
@@ -252,7 +255,21 @@ static void walk(const struct scenario *s)
 			 nth - 1);
 }
 
-int main(void)
+/* One failure of one scenario, and what the kernel has to say of it. */
+static int run_one(size_t scenario, int n)
+{
+	int ret;
+
+	if (scenario < 1 || scenario > sizeof(scenarios) / sizeof(scenarios[0]))
+		return 2;
+	inject_loudly();
+	nth = n;
+	ret = run_once(&scenarios[scenario - 1]);
+	ksft_print_msg("result %d, %d workers done\n", ret, report->done);
+	return ret < 0;
+}
+
+int main(int argc, char **argv)
 {
 	size_t i;
 
@@ -269,6 +286,8 @@ int main(void)
 	if (report == MAP_FAILED)
 		ksft_exit_fail_msg("no shared memory\n");
 
+	if (argc == 3)
+		return run_one(atoi(argv[1]), atoi(argv[2]));
 	for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
 		walk(&scenarios[i]);
 	ksft_finished();
