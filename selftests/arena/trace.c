@@ -11,10 +11,10 @@
 
 #include "arena.h"
 
-#define TRACING		"/sys/kernel/tracing/"
-#define EVENTS		TRACING "events/burrow/"
-#define VIEW		"/sys/kernel/debug/burrow/"
-#define CONTEXT_LIMIT	"/sys/module/burrow/parameters/context_limit"
+#define TRACING "/sys/kernel/tracing/"
+#define EVENTS TRACING "events/burrow/"
+#define VIEW "/sys/kernel/debug/burrow/"
+#define CONTEXT_LIMIT "/sys/module/burrow/parameters/context_limit"
 
 static bool have_tracing(void)
 {
@@ -27,16 +27,19 @@ static const struct {
 	const char *event;
 	const char *fields[8];
 } promised[] = {
-	{ "burrow_arena_create", { "pid", "arena", "kind", "bytes", "stride" } },
-	{ "burrow_arena_destroy", { "pid", "arena", "kind", "bytes", "stride" } },
-	{ "burrow_stack_grow", { "pid", "arena", "slot", "goroutine",
-				 "old_bytes", "new_bytes", "recycled" } },
-	{ "burrow_stack_overflow", { "pid", "arena", "slot", "goroutine",
-				     "address", "limit" } },
-	{ "burrow_stack_trim", { "pid", "arena", "slot", "goroutine",
-				 "old_bytes", "new_bytes" } },
-	{ "burrow_heap_dirty", { "pid", "arena", "first_page", "pages",
-				 "dirty" } },
+	{ "burrow_arena_create",
+	  { "pid", "arena", "kind", "bytes", "stride" } },
+	{ "burrow_arena_destroy",
+	  { "pid", "arena", "kind", "bytes", "stride" } },
+	{ "burrow_stack_grow",
+	  { "pid", "arena", "slot", "goroutine", "old_bytes", "new_bytes",
+	    "recycled" } },
+	{ "burrow_stack_overflow",
+	  { "pid", "arena", "slot", "goroutine", "address", "limit" } },
+	{ "burrow_stack_trim",
+	  { "pid", "arena", "slot", "goroutine", "old_bytes", "new_bytes" } },
+	{ "burrow_heap_dirty",
+	  { "pid", "arena", "first_page", "pages", "dirty" } },
 	{ "burrow_limit", { "pid", "arena", "what", "bytes", "limit" } },
 };
 
@@ -65,11 +68,11 @@ TEST(formats)
 		snprintf(path, sizeof(path), EVENTS "%s/format",
 			 promised[i].event);
 		ASSERT_LT(0, slurp(path, format, sizeof(format)))
-			TH_LOG("no event %s", promised[i].event);
+		TH_LOG("no event %s", promised[i].event);
 		for (j = 0; promised[i].fields[j]; j++)
 			EXPECT_TRUE(format_has(format, promised[i].fields[j]))
-				TH_LOG("%s has no %s", promised[i].event,
-				       promised[i].fields[j]);
+		TH_LOG("%s has no %s", promised[i].event,
+		       promised[i].fields[j]);
 	}
 }
 
@@ -78,13 +81,13 @@ TEST(formats)
 FIXTURE(trace)
 {
 	int fd;
-	int instance;		/* whether there is one */
-	char path[128];		/* of an instance of tracing of our own */
+	int instance; /* whether there is one */
+	char path[128]; /* of an instance of tracing of our own */
 	char limit[64];
 	char *text;
 };
 
-#define TEXT	(1 << 20)
+#define TEXT (1 << 20)
 
 static int instance_write(struct _test_data_trace *self, const char *name,
 			  const char *value)
@@ -104,8 +107,7 @@ FIXTURE_SETUP(trace)
 	snprintf(self->path, sizeof(self->path), TRACING "instances/burrow-%d",
 		 getpid());
 	self->instance = have_tracing() && !mkdir(self->path, 0755);
-	if (self->instance &&
-	    instance_write(self, "events/burrow/enable", "1"))
+	if (self->instance && instance_write(self, "events/burrow/enable", "1"))
 		die("cannot enable events");
 }
 
@@ -190,7 +192,7 @@ TEST_F(trace, a_stack_s_life)
 {
 	/* What each grow says: goroutine, old and new pages, recycled. */
 	static const unsigned int grows[][4] = {
-		{ 0, 0, 1, 0 }, { 77, 1, 2, 0 }, { 77, 2, 4, 0 },
+		{ 0, 0, 1, 0 },	  { 77, 1, 2, 0 }, { 77, 2, 4, 0 },
 		{ 77, 4, 10, 0 }, { 77, 3, 6, 3 }, { 78, 6, 12, 4 },
 	};
 	struct arena stack = stack_arena(self->fd, KIB(256), 40);
@@ -250,7 +252,7 @@ TEST_F(trace, one_trim_event_for_each_slot)
 		SKIP(return, "no tracefs here");
 	for (i = 0; i < 40; i++) {
 		touch(slot_page(&stack, i, i % 4));
-		entries[i] = (struct burrow_trim_entry) {
+		entries[i] = (struct burrow_trim_entry){
 			.slot = i,
 			.keep = PAGE,
 		};
@@ -363,7 +365,7 @@ TEST_F(trace, histogram)
 	slurp(EVENTS "burrow_stack_grow/hist", self->text, TEXT);
 	EXPECT_EQ(0, spew(event, "!hist:keys=new_bytes:vals=recycled"));
 	EXPECT_NE(NULL, strstr(self->text, "new_bytes:      28672"))
-		TH_LOG("%s", self->text);
+	TH_LOG("%s", self->text);
 	EXPECT_NE(NULL, strstr(self->text, "hitcount:         40"));
 }
 

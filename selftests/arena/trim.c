@@ -8,12 +8,12 @@
 
 #include "uring.h"
 
-#define POOL_LIMIT	"/sys/module/burrow/parameters/pool_limit"
+#define POOL_LIMIT "/sys/module/burrow/parameters/pool_limit"
 
 FIXTURE(trim)
 {
 	int fd;
-	struct arena arena;	/* 256 KiB, so 8 slots a block */
+	struct arena arena; /* 256 KiB, so 8 slots a block */
 	char pool_limit[64];
 };
 
@@ -62,11 +62,23 @@ TEST_F(trim, keeps_what_it_is_told_to)
 	static const struct {
 		uint64_t keep, pages;
 	} cases[] = {
-		{ 0, 0 }, { 1, 1 }, { 8, 1 }, { PAGE - 1, 1 }, { PAGE, 1 },
-		{ PAGE + 1, 2 }, { 2 * PAGE, 2 }, { 2 * PAGE + 1, 3 },
-		{ 3 * PAGE, 3 }, { 19 * PAGE + 5, 20 }, { 31 * PAGE + 1, 32 },
-		{ 32 * PAGE, 32 }, { 33 * PAGE, 32 }, { KIB(256), 32 },
-		{ GIB(4), 32 }, { 1ULL << 63, 32 }, { ~0ULL, 32 },
+		{ 0, 0 },
+		{ 1, 1 },
+		{ 8, 1 },
+		{ PAGE - 1, 1 },
+		{ PAGE, 1 },
+		{ PAGE + 1, 2 },
+		{ 2 * PAGE, 2 },
+		{ 2 * PAGE + 1, 3 },
+		{ 3 * PAGE, 3 },
+		{ 19 * PAGE + 5, 20 },
+		{ 31 * PAGE + 1, 32 },
+		{ 32 * PAGE, 32 },
+		{ 33 * PAGE, 32 },
+		{ KIB(256), 32 },
+		{ GIB(4), 32 },
+		{ 1ULL << 63, 32 },
+		{ ~0ULL, 32 },
 		{ ~0ULL - PAGE, 32 },
 	};
 	size_t i;
@@ -76,7 +88,7 @@ TEST_F(trim, keeps_what_it_is_told_to)
 		ASSERT_EQ(32, slot_pages(&self->arena, i));
 		EXPECT_EQ((int64_t)((32 - cases[i].pages) * PAGE),
 			  trim_slot(&self->arena, i, cases[i].keep))
-			TH_LOG("case %zu", i);
+		TH_LOG("case %zu", i);
 		EXPECT_EQ(cases[i].pages, slot_pages(&self->arena, i));
 		EXPECT_TRUE(filled(&self->arena, i, cases[i].pages));
 		/* Twice is as good as once. */
@@ -118,8 +130,8 @@ TEST_F(trim, runs_of_neighbours)
 			fill(&self->arena, i, had);
 			/* Long runs in some rounds, ragged ones in others. */
 			keep = keeps[round < 6 ? round :
-				     (i * round / 3 + i / 4) % 6];
-			entries[i] = (struct burrow_trim_entry) {
+						 (i * round / 3 + i / 4) % 6];
+			entries[i] = (struct burrow_trim_entry){
 				.slot = i,
 				.keep = keep * PAGE,
 			};
@@ -131,7 +143,8 @@ TEST_F(trim, runs_of_neighbours)
 			had = (i * 5 + round) % 40;
 			keep = entries[i].keep / PAGE;
 			ASSERT_EQ((int64_t)(had > keep ? (had - keep) * PAGE :
-					    0), entries[i].result);
+							 0),
+				  entries[i].result);
 			ASSERT_EQ(had < keep ? had : keep,
 				  slot_pages(&self->arena, i));
 			ASSERT_TRUE(filled(&self->arena, i,
@@ -149,7 +162,7 @@ TEST_F(trim, entries_in_any_order)
 	for (i = 0; i < 300; i++) {
 		slot = i * 77 % 300;
 		fill(&self->arena, slot, 4);
-		entries[i] = (struct burrow_trim_entry) {
+		entries[i] = (struct burrow_trim_entry){
 			.slot = slot,
 			.keep = slot % 3 * PAGE,
 		};
@@ -170,7 +183,7 @@ TEST_F(trim, one_slot_many_times)
 
 	fill(&self->arena, 3, 40);
 	for (i = 0; i < 40; i++)
-		entries[i] = (struct burrow_trim_entry) {
+		entries[i] = (struct burrow_trim_entry){
 			.slot = 3,
 			.keep = (39 - i) * PAGE,
 		};
@@ -184,8 +197,9 @@ TEST_F(trim, one_slot_many_times)
 TEST_F(trim, slots_that_are_none)
 {
 	struct burrow_trim_entry entries[] = {
-		{ .slot = 0 }, { .slot = 1000 }, { .slot = 1 },
-		{ .slot = 1001 }, { .slot = 1ULL << 32 }, { .slot = ~0ULL },
+		{ .slot = 0 },		{ .slot = 1000 },
+		{ .slot = 1 },		{ .slot = 1001 },
+		{ .slot = 1ULL << 32 }, { .slot = ~0ULL },
 		{ .slot = 1ULL << 63 }, { .slot = 2 },
 	};
 	static const bool good[] = { 1, 0, 1, 0, 0, 0, 0, 1 };
@@ -214,7 +228,7 @@ TEST_F(trim, a_run_ends_with_the_last_slot)
 	for (i = 0; i < 5; i++)
 		fill(&arena, i, 3);
 	for (i = 0; i < 8; i++)
-		entries[i] = (struct burrow_trim_entry) { .slot = i };
+		entries[i] = (struct burrow_trim_entry){ .slot = i };
 	ASSERT_EQ(0, trim(&arena, entries, 8, &bytes));
 	EXPECT_EQ(5 * 3 * PAGE, bytes);
 	for (i = 0; i < 8; i++)
@@ -231,7 +245,7 @@ TEST_F(trim, another_word_means_hands_off)
 	for (i = 0; i < 16; i++) {
 		fill(&self->arena, i, 5);
 		self->arena.table[i].word = 1000 + i;
-		entries[i] = (struct burrow_trim_entry) {
+		entries[i] = (struct burrow_trim_entry){
 			.slot = i,
 			.keep = PAGE,
 			.word = 1000 + i,
@@ -269,15 +283,15 @@ TEST_F(trim, a_table_that_was_never_touched_says_0)
 	EXPECT_EQ(0, context_stats(self->fd).table_bytes);
 
 	/* Nor need it be mapped. */
-	arena = arena_create(self->fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_STACK,
-		.stride = KIB(256),
-		.slots = 8,
-	});
+	arena = arena_create(self->fd, (struct burrow_arena_create){
+					       .kind = BURROW_ARENA_STACK,
+					       .stride = KIB(256),
+					       .slots = 8,
+				       });
 	arena.base = address_space(arena.create.bytes);
 	arena_map_piece(&arena, arena.base, 0, arena.create.bytes);
 	fill(&arena, 1, 2);
-	entry = (struct burrow_trim_entry) { .slot = 1 };
+	entry = (struct burrow_trim_entry){ .slot = 1 };
 	ASSERT_EQ(0, trim(&arena, &entry, 1, NULL));
 	EXPECT_EQ((int64_t)(2 * PAGE), entry.result);
 }
@@ -299,16 +313,19 @@ TEST_F(trim, nonsense_in_the_table_does_no_harm)
 TEST_F(trim, an_arena_that_is_not_mapped)
 {
 	struct burrow_trim_entry entries[4] = {
-		{ .slot = 0 }, { .slot = 1 }, { .slot = 2 }, { .slot = 9999 },
+		{ .slot = 0 },
+		{ .slot = 1 },
+		{ .slot = 2 },
+		{ .slot = 9999 },
 	};
 	struct arena arena;
 	uint64_t bytes;
 
-	arena = arena_create(self->fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_STACK,
-		.stride = KIB(256),
-		.slots = 8,
-	});
+	arena = arena_create(self->fd, (struct burrow_arena_create){
+					       .kind = BURROW_ARENA_STACK,
+					       .stride = KIB(256),
+					       .slots = 8,
+				       });
 	ASSERT_EQ(0, trim(&arena, entries, 4, &bytes));
 	EXPECT_EQ(0, bytes);
 	EXPECT_EQ(0, entries[0].result);
@@ -323,11 +340,11 @@ TEST_F(trim, pieces_that_are_not_in_order)
 	char *at;
 	uint64_t i, block, bytes;
 
-	arena = arena_create(self->fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_STACK,
-		.stride = KIB(256),
-		.slots = 32,
-	});
+	arena = arena_create(self->fd, (struct burrow_arena_create){
+					       .kind = BURROW_ARENA_STACK,
+					       .stride = KIB(256),
+					       .slots = 32,
+				       });
 	at = address_space(arena.create.bytes);
 	for (block = 0; block < 4; block++)
 		arena_map_piece(&arena, at + block * MIB(2),
@@ -336,7 +353,7 @@ TEST_F(trim, pieces_that_are_not_in_order)
 		/* The block's own arithmetic: as if it alone were mapped. */
 		arena.base = at + (3 - i / 8) * MIB(2) - i / 8 * MIB(2);
 		fill(&arena, i, 6);
-		entries[i] = (struct burrow_trim_entry) {
+		entries[i] = (struct burrow_trim_entry){
 			.slot = i,
 			.keep = i % 4 * PAGE,
 		};
@@ -439,7 +456,7 @@ TEST_F(trim, a_page_in_a_pipe_is_not_recycled)
 
 	ASSERT_EQ(0, pipe(pair));
 	fill(&self->arena, 0, 4);
-	iov = (struct iovec) { slot_page(&self->arena, 0, 2), PAGE };
+	iov = (struct iovec){ slot_page(&self->arena, 0, 2), PAGE };
 	ASSERT_EQ(PAGE, vmsplice(pair[1], &iov, 1, 0));
 	EXPECT_EQ((int64_t)(4 * PAGE), trim_slot(&self->arena, 0, 0));
 	EXPECT_EQ(3 * PAGE, context_stats(self->fd).pool_bytes);
@@ -457,16 +474,16 @@ TEST_F(trim, a_page_in_a_pipe_is_not_zeroed)
 	struct iovec iov;
 	int pair[2];
 
-	arena = arena_create(self->fd, (struct burrow_arena_create) {
-		.kind = BURROW_ARENA_STACK,
-		.flags = BURROW_ARENA_ZERO,
-		.stride = KIB(256),
-		.slots = 8,
-	});
+	arena = arena_create(self->fd, (struct burrow_arena_create){
+					       .kind = BURROW_ARENA_STACK,
+					       .flags = BURROW_ARENA_ZERO,
+					       .stride = KIB(256),
+					       .slots = 8,
+				       });
 	arena_map(&arena);
 	ASSERT_EQ(0, pipe(pair));
 	fill(&arena, 0, 4);
-	iov = (struct iovec) { slot_page(&arena, 0, 2), PAGE };
+	iov = (struct iovec){ slot_page(&arena, 0, 2), PAGE };
 	ASSERT_EQ(PAGE, vmsplice(pair[1], &iov, 1, 0));
 	EXPECT_EQ((int64_t)(4 * PAGE), trim_slot(&arena, 0, 0));
 	ASSERT_EQ(PAGE, read(pair[0], text, PAGE));
@@ -483,7 +500,7 @@ TEST_F(trim, a_page_in_a_pipe_outlives_its_context)
 
 	ASSERT_EQ(0, pipe(pair));
 	fill(&self->arena, 0, 4);
-	iov = (struct iovec) { slot_page(&self->arena, 0, 2), PAGE };
+	iov = (struct iovec){ slot_page(&self->arena, 0, 2), PAGE };
 	ASSERT_EQ(PAGE, vmsplice(pair[1], &iov, 1, 0));
 	arena_unmap(&self->arena);
 	ASSERT_EQ(0, arena_destroy(&self->arena));
@@ -536,11 +553,11 @@ TEST_F(trim, entries_on_the_stack_that_is_trimmed)
 	entries = (void *)slot_page(&self->arena, 0, 50);
 	args = (void *)slot_page(&self->arena, 1, 30);
 	for (i = 0; i < 200; i++)
-		entries[i] = (struct burrow_trim_entry) {
+		entries[i] = (struct burrow_trim_entry){
 			.slot = i,
 			.keep = PAGE,
 		};
-	*args = (struct burrow_trim) {
+	*args = (struct burrow_trim){
 		.size = sizeof(*args),
 		.arena = self->arena.create.arena,
 		.count = 200,
@@ -564,7 +581,7 @@ TEST_F(trim, every_argument_on_a_stack_never_touched)
 
 	touch(slot_page(&self->arena, 7, 2));
 	info = (void *)(slot_top(&self->arena, 1) - sizeof(*info));
-	*info = (struct burrow_slot_info) {
+	*info = (struct burrow_slot_info){
 		.size = sizeof(*info),
 		.arena = self->arena.create.arena,
 		.first = 0,
@@ -575,10 +592,11 @@ TEST_F(trim, every_argument_on_a_stack_never_touched)
 	EXPECT_EQ(1000, info->done);
 	EXPECT_EQ(3 * PAGE,
 		  ((struct burrow_slot_state *)(slot_top(&self->arena, 2) -
-						KIB(32)))[7].bytes);
+						KIB(32)))[7]
+			  .bytes);
 
 	dirty = (void *)(slot_top(&self->arena, 3) - sizeof(*dirty));
-	*dirty = (struct burrow_dirty) {
+	*dirty = (struct burrow_dirty){
 		.size = sizeof(*dirty),
 		.arena = self->arena.create.arena,
 		.pages = 64000,
@@ -588,7 +606,7 @@ TEST_F(trim, every_argument_on_a_stack_never_touched)
 	EXPECT_EQ(64000, dirty->done);
 
 	stats = (void *)(slot_top(&self->arena, 5) - sizeof(*stats));
-	*stats = (struct burrow_context_stats) { .size = sizeof(*stats) };
+	*stats = (struct burrow_context_stats){ .size = sizeof(*stats) };
 	EXPECT_EQ(0, call(self->fd, BURROW_IOC_STATS, stats));
 	EXPECT_LE(6 * PAGE, stats->stack_bytes);
 	(void)at;
@@ -636,12 +654,11 @@ TEST_F(trim, threads_that_run_on_the_arena)
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
-		o[i] = (struct on_arena) { .arena = &self->arena, .slot = i };
+		o[i] = (struct on_arena){ .arena = &self->arena, .slot = i };
 		pthread_attr_init(&attr);
-		ASSERT_EQ(0, pthread_attr_setstack(&attr,
-						   slot_limit(&self->arena, i),
-						   KIB(256) -
-						   self->arena.create.guard));
+		ASSERT_EQ(0, pthread_attr_setstack(
+				     &attr, slot_limit(&self->arena, i),
+				     KIB(256) - self->arena.create.guard));
 		ASSERT_EQ(0, pthread_create(&threads[i], &attr,
 					    runs_on_the_arena, &o[i]));
 	}
@@ -664,7 +681,7 @@ TEST_F(trim, many_entries)
 	for (i = 0; i < n; i++) {
 		*(uint64_t *)(slot_top(&arena, i) - 8) = i;
 		*(uint64_t *)(slot_top(&arena, i) - PAGE - 8) = i;
-		entries[i] = (struct burrow_trim_entry) {
+		entries[i] = (struct burrow_trim_entry){
 			.slot = i,
 			.keep = 8,
 		};
@@ -765,13 +782,13 @@ TEST_F(trim, no_stale_translation_is_left)
  * change the word, run below the old depth, look that nothing was lost, and
  * park at another depth.
  */
-#define SLEEPERS	12
-#define WAKERS_MAX	3
-#define LEVELS		24	/* pages that a stack uses at most */
+#define SLEEPERS 12
+#define WAKERS_MAX 3
+#define LEVELS 24 /* pages that a stack uses at most */
 
 struct sleeper {
-	_Atomic uint32_t live;		/* pages in use while parked */
-	uint64_t stamp[LEVELS];		/* what was written to each page */
+	_Atomic uint32_t live; /* pages in use while parked */
+	uint64_t stamp[LEVELS]; /* what was written to each page */
 };
 
 struct race {
@@ -847,7 +864,8 @@ static void *wakes(void *arg)
 
 	while (!stop) {
 		slot = next_random(&random) % (SLEEPERS / w->race->wakers) *
-		       w->race->wakers + w->number;
+			       w->race->wakers +
+		       w->number;
 		wake(w->race, slot, &random);
 	}
 	return NULL;
@@ -865,9 +883,9 @@ static void *trims(void *arg)
 		first = round++ % (SLEEPERS - n + 1);
 		for (i = 0; i < n; i++) {
 			entries[i].slot = first + i;
-			entries[i].word =
-				__atomic_load_n(&r->arena->table[first + i].word,
-						__ATOMIC_ACQUIRE);
+			entries[i].word = __atomic_load_n(
+				&r->arena->table[first + i].word,
+				__ATOMIC_ACQUIRE);
 			entries[i].keep = r->sleepers[first + i].live * PAGE;
 			/* Odd: it runs, and a runtime would leave it alone. */
 			if (entries[i].word & 1)
@@ -902,7 +920,7 @@ TEST_F_TIMEOUT(trim, wakes_that_race, 3600)
 	for (i = 0; i < SLEEPERS; i++)
 		wake(&r, i, &random);
 	for (i = 0; i < r.wakers; i++) {
-		wakers[i] = (struct waker) { &r, i };
+		wakers[i] = (struct waker){ &r, i };
 		threads[i] = thread_start(wakes, &wakers[i]);
 	}
 	threads[i] = thread_start(trims, &r);

@@ -14,7 +14,7 @@
 
 struct uring {
 	int fd;
-	bool async;	/* hand requests to a worker thread of the kernel */
+	bool async; /* hand requests to a worker thread of the kernel */
 	unsigned int *sq_tail, *sq_mask, *sq_array;
 	unsigned int *cq_head, *cq_tail, *cq_mask;
 	struct io_uring_sqe *sqes;
@@ -43,8 +43,9 @@ static UNUSED int uring_open(struct uring *u)
 		return -errno;
 	sq = uring_map(u->fd, p.sq_off.array + p.sq_entries * sizeof(int),
 		       IORING_OFF_SQ_RING);
-	cq = uring_map(u->fd, p.cq_off.cqes +
-		       p.cq_entries * sizeof(struct io_uring_cqe),
+	cq = uring_map(u->fd,
+		       p.cq_off.cqes +
+			       p.cq_entries * sizeof(struct io_uring_cqe),
 		       IORING_OFF_CQ_RING);
 	u->sqes = uring_map(u->fd, p.sq_entries * sizeof(struct io_uring_sqe),
 			    IORING_OFF_SQES);
@@ -107,13 +108,17 @@ static UNUSED int uring_register(struct uring *u, void *buffer, size_t n)
 	struct iovec iov = { buffer, n };
 
 	return syscall(__NR_io_uring_register, u->fd, IORING_REGISTER_BUFFERS,
-		       &iov, 1) ? -errno : 0;
+		       &iov, 1) ?
+		       -errno :
+		       0;
 }
 
 static UNUSED int uring_unregister(struct uring *u)
 {
-	return syscall(__NR_io_uring_register, u->fd,
-		       IORING_UNREGISTER_BUFFERS, NULL, 0) ? -errno : 0;
+	return syscall(__NR_io_uring_register, u->fd, IORING_UNREGISTER_BUFFERS,
+		       NULL, 0) ?
+		       -errno :
+		       0;
 }
 
 #endif /* URING_H */

@@ -45,9 +45,11 @@ union any {
 };
 
 /* Fields that must be 0 on the way in. */
-#define ZERO(type, field) \
-	{ #field, offsetof(struct type, field), \
-	  sizeof(((struct type *)0)->field) }
+#define ZERO(type, field)                                 \
+	{                                                 \
+#field, offsetof(struct type, field),     \
+			sizeof(((struct type *)0)->field) \
+	}
 
 struct zero {
 	const char *name;
@@ -59,32 +61,63 @@ struct known_call {
 	unsigned long request;
 	size_t size;
 	uint32_t flags;
-	int kept;	/* the call's result when all is well */
+	int kept; /* the call's result when all is well */
 	struct zero zeroes[8];
 };
 
 static const struct known_call calls[] = {
-	{ "version", BURROW_IOC_VERSION, sizeof(struct burrow_version), 0, 0, {} },
-	{ "create", BURROW_IOC_ARENA_CREATE, sizeof(struct burrow_arena_create),
-	  BURROW_ARENA_ZERO | BURROW_ARENA_DUMP, 0,
+	{ "version",
+	  BURROW_IOC_VERSION,
+	  sizeof(struct burrow_version),
+	  0,
+	  0,
+	  {} },
+	{ "create",
+	  BURROW_IOC_ARENA_CREATE,
+	  sizeof(struct burrow_arena_create),
+	  BURROW_ARENA_ZERO | BURROW_ARENA_DUMP,
+	  0,
 	  { ZERO(burrow_arena_create, bytes), ZERO(burrow_arena_create, arena),
 	    ZERO(burrow_arena_create, pad), ZERO(burrow_arena_create, offset),
 	    ZERO(burrow_arena_create, table_offset),
 	    ZERO(burrow_arena_create, table_bytes) } },
-	{ "destroy", BURROW_IOC_ARENA_DESTROY,
-	  sizeof(struct burrow_arena_destroy), 0, -EBUSY,
+	{ "destroy",
+	  BURROW_IOC_ARENA_DESTROY,
+	  sizeof(struct burrow_arena_destroy),
+	  0,
+	  -EBUSY,
 	  { ZERO(burrow_arena_destroy, pad) } },
-	{ "trim", BURROW_IOC_TRIM, sizeof(struct burrow_trim), 0, 0,
+	{ "trim",
+	  BURROW_IOC_TRIM,
+	  sizeof(struct burrow_trim),
+	  0,
+	  0,
 	  { ZERO(burrow_trim, done), ZERO(burrow_trim, bytes) } },
-	{ "info", BURROW_IOC_SLOT_INFO, sizeof(struct burrow_slot_info), 0, 0,
+	{ "info",
+	  BURROW_IOC_SLOT_INFO,
+	  sizeof(struct burrow_slot_info),
+	  0,
+	  0,
 	  { ZERO(burrow_slot_info, done) } },
-	{ "dirty", BURROW_IOC_DIRTY, sizeof(struct burrow_dirty), 0, 0,
+	{ "dirty",
+	  BURROW_IOC_DIRTY,
+	  sizeof(struct burrow_dirty),
+	  0,
+	  0,
 	  { ZERO(burrow_dirty, pad), ZERO(burrow_dirty, done),
 	    ZERO(burrow_dirty, dirty) } },
-	{ "release", BURROW_IOC_RELEASE, sizeof(struct burrow_release), 0, 0,
+	{ "release",
+	  BURROW_IOC_RELEASE,
+	  sizeof(struct burrow_release),
+	  0,
+	  0,
 	  { ZERO(burrow_release, pad), ZERO(burrow_release, done) } },
-	{ "stats", BURROW_IOC_STATS, sizeof(struct burrow_context_stats),
-	  BURROW_STATS_DRAIN, 0, {} },
+	{ "stats",
+	  BURROW_IOC_STATS,
+	  sizeof(struct burrow_context_stats),
+	  BURROW_STATS_DRAIN,
+	  0,
+	  {} },
 };
 
 /* A call that is right in every way. */
@@ -106,7 +139,7 @@ static void fill(struct _test_data_args *self, const struct known_call *c,
 		any->destroy.arena = self->stack.create.arena;
 		break;
 	case BURROW_IOC_TRIM:
-		self->entry = (struct burrow_trim_entry) { .slot = 1 };
+		self->entry = (struct burrow_trim_entry){ .slot = 1 };
 		any->trim.arena = self->stack.create.arena;
 		any->trim.count = 1;
 		any->trim.entries = (uintptr_t)&self->entry;
@@ -135,12 +168,13 @@ TEST_F(args, valid_calls_are_taken)
 {
 	union any any;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		fill(self, c, &any);
 		EXPECT_EQ(c->kept, call(self->fd, c->request, &any))
-			TH_LOG("%s", c->name);
+		TH_LOG("%s", c->name);
 		EXPECT_EQ(c->size, any.size)
-			TH_LOG("%s", c->name);
+		TH_LOG("%s", c->name);
 	}
 }
 
@@ -149,13 +183,14 @@ TEST_F(args, each_unknown_flag_is_refused)
 	union any any;
 	int bit;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		for (bit = 0; bit < 32; bit++) {
 			fill(self, c, &any);
 			any.flags = 1U << bit;
 			EXPECT_EQ(c->flags & any.flags ? c->kept : -EINVAL,
 				  call(self->fd, c->request, &any))
-				TH_LOG("%s, flag %d", c->name, bit);
+			TH_LOG("%s, flag %d", c->name, bit);
 		}
 	}
 }
@@ -165,12 +200,13 @@ TEST_F(args, short_structs_are_refused)
 	union any any;
 	size_t size;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		for (size = 0; size < c->size; size++) {
 			fill(self, c, &any);
 			any.size = size;
 			EXPECT_EQ(-EINVAL, call(self->fd, c->request, &any))
-				TH_LOG("%s, %zu bytes", c->name, size);
+			TH_LOG("%s, %zu bytes", c->name, size);
 		}
 	}
 }
@@ -181,17 +217,18 @@ TEST_F(args, longer_structs_with_zeroes_are_taken)
 	union any any;
 	size_t i;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		for (i = 0; i < COUNT(more); i++) {
 			fill(self, c, &any);
 			any.size = c->size + more[i];
 			EXPECT_EQ(c->kept, call(self->fd, c->request, &any))
-				TH_LOG("%s and %zu bytes", c->name, more[i]);
+			TH_LOG("%s and %zu bytes", c->name, more[i]);
 		}
 		fill(self, c, &any);
 		any.size = PAGE;
 		EXPECT_EQ(c->kept, call(self->fd, c->request, &any))
-			TH_LOG("%s as a page", c->name);
+		TH_LOG("%s as a page", c->name);
 	}
 }
 
@@ -201,19 +238,20 @@ TEST_F(args, longer_structs_with_something_in_it_are_too_big)
 	union any any;
 	size_t i;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		for (i = 0; i < COUNT(more); i++) {
 			fill(self, c, &any);
 			any.size = c->size + more[i];
 			any.bytes[any.size - 1] = 1;
 			EXPECT_EQ(-E2BIG, call(self->fd, c->request, &any))
-				TH_LOG("%s and %zu bytes", c->name, more[i]);
+			TH_LOG("%s and %zu bytes", c->name, more[i]);
 			/* What lies past the size is nobody's business. */
 			fill(self, c, &any);
 			any.size = c->size + more[i] - 1;
 			any.bytes[c->size + more[i] - 1] = 1;
 			EXPECT_EQ(c->kept, call(self->fd, c->request, &any))
-				TH_LOG("%s and %zu bytes", c->name, more[i]);
+			TH_LOG("%s and %zu bytes", c->name, more[i]);
 		}
 	}
 }
@@ -225,14 +263,14 @@ TEST_F(args, absurd_sizes_are_refused)
 	size_t i;
 	int err;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		for (i = 0; i < COUNT(sizes); i++) {
 			fill(self, c, &any);
 			any.size = sizes[i];
 			err = call(self->fd, c->request, &any);
 			EXPECT_TRUE(err == -E2BIG || err == -EFAULT)
-				TH_LOG("%s as %u bytes: %d", c->name, sizes[i],
-				       err);
+			TH_LOG("%s as %u bytes: %d", c->name, sizes[i], err);
 		}
 	}
 }
@@ -243,15 +281,16 @@ TEST_F(args, padding_and_out_fields_must_be_zero)
 	union any any;
 	size_t byte;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		for (z = c->zeroes; z->name; z++) {
 			for (byte = 0; byte < z->n; byte++) {
 				fill(self, c, &any);
 				any.bytes[z->at + byte] = 1;
 				EXPECT_EQ(-EINVAL,
 					  call(self->fd, c->request, &any))
-					TH_LOG("%s.%s, byte %zu", c->name,
-					       z->name, byte);
+				TH_LOG("%s.%s, byte %zu", c->name, z->name,
+				       byte);
 			}
 		}
 	}
@@ -260,16 +299,21 @@ TEST_F(args, padding_and_out_fields_must_be_zero)
 TEST_F(args, memory_that_is_not_there)
 {
 	static char *const nowhere[] = {
-		NULL, (char *)8, (char *)-1L, (char *)0x7ffffffff000,
-		(char *)0xffffffff81000000, (char *)0x8000000000000000,
+		NULL,
+		(char *)8,
+		(char *)-1L,
+		(char *)0x7ffffffff000,
+		(char *)0xffffffff81000000,
+		(char *)0x8000000000000000,
 	};
 	size_t i;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		for (i = 0; i < COUNT(nowhere); i++)
-			EXPECT_EQ(-EFAULT, call(self->fd, c->request,
-						nowhere[i]))
-				TH_LOG("%s at %p", c->name, nowhere[i]);
+			EXPECT_EQ(-EFAULT,
+				  call(self->fd, c->request, nowhere[i]))
+		TH_LOG("%s at %p", c->name, nowhere[i]);
 	}
 }
 
@@ -290,21 +334,22 @@ TEST_F(args, struct_across_the_edge_of_memory)
 	union any any;
 	size_t in;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		for (in = 1; in <= c->size; in++) {
 			fill(self, c, &any);
 			memcpy(end - in, &any, in);
 			EXPECT_EQ(in == c->size ? c->kept : -EFAULT,
 				  call(self->fd, c->request, end - in))
-				TH_LOG("%s, %zu bytes in", c->name, in);
+			TH_LOG("%s, %zu bytes in", c->name, in);
 		}
 		/* A longer one too, whose tail is not there. */
 		fill(self, c, &any);
 		any.size = c->size + 8;
 		memcpy(end - c->size - 4, &any, c->size + 4);
-		EXPECT_EQ(-EFAULT, call(self->fd, c->request,
-					end - c->size - 4))
-			TH_LOG("%s", c->name);
+		EXPECT_EQ(-EFAULT,
+			  call(self->fd, c->request, end - c->size - 4))
+		TH_LOG("%s", c->name);
 	}
 }
 
@@ -313,11 +358,12 @@ TEST_F(args, misaligned_structs_are_taken)
 	char room[sizeof(union any) + 8];
 	union any any;
 
-	for_each_call(c) {
+	for_each_call(c)
+	{
 		fill(self, c, &any);
 		memcpy(room + 3, &any, c->size);
 		EXPECT_EQ(c->kept, call(self->fd, c->request, room + 3))
-			TH_LOG("%s", c->name);
+		TH_LOG("%s", c->name);
 	}
 }
 
@@ -368,7 +414,8 @@ TEST_F(args, empty_arrays_may_be_nowhere)
 
 TEST_F(args, ranges_that_do_not_fit)
 {
-	static const uint64_t huge[] = { ~0ULL, ~63ULL, 1ULL << 63, 1ULL << 52 };
+	static const uint64_t huge[] = { ~0ULL, ~63ULL, 1ULL << 63,
+					 1ULL << 52 };
 	union any any;
 	size_t i;
 
@@ -436,7 +483,8 @@ TEST_F(args, numbers_and_kinds_of_arenas)
 	for (i = 0; i < COUNT(none); i++) {
 		fill(self, &calls[2], &any);
 		any.destroy.arena = none[i];
-		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_ARENA_DESTROY, &any));
+		EXPECT_EQ(-ENOENT,
+			  call(self->fd, BURROW_IOC_ARENA_DESTROY, &any));
 		fill(self, &calls[3], &any);
 		any.trim.arena = none[i];
 		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_TRIM, &any));
@@ -468,29 +516,34 @@ TEST_F(args, numbers_that_are_no_calls)
 	unsigned long nr;
 
 	for (nr = COUNT(calls); nr < 256; nr++)
-		EXPECT_EQ(-ENOTTY, call(self->fd, _IOC(_IOC_READ | _IOC_WRITE,
-						       BURROW_IOC_MAGIC, nr, 64),
-					&any));
-	for_each_call(c) {
-		nr = _IOC_NR(c->request);
-		fill(self, c, &any);
-		EXPECT_EQ(-ENOTTY, call(self->fd,
-					_IO(BURROW_IOC_MAGIC, nr), &any));
-		EXPECT_EQ(-ENOTTY, call(self->fd,
-					_IOC(_IOC_WRITE, BURROW_IOC_MAGIC, nr,
-					     c->size), &any));
-		EXPECT_EQ(-ENOTTY, call(self->fd,
-					_IOC(_IOC_READ, BURROW_IOC_MAGIC, nr,
-					     c->size), &any));
 		EXPECT_EQ(-ENOTTY, call(self->fd,
 					_IOC(_IOC_READ | _IOC_WRITE,
-					     BURROW_IOC_MAGIC + 1, nr,
-					     c->size), &any));
+					     BURROW_IOC_MAGIC, nr, 64),
+					&any));
+	for_each_call(c)
+	{
+		nr = _IOC_NR(c->request);
+		fill(self, c, &any);
+		EXPECT_EQ(-ENOTTY,
+			  call(self->fd, _IO(BURROW_IOC_MAGIC, nr), &any));
+		EXPECT_EQ(-ENOTTY,
+			  call(self->fd,
+			       _IOC(_IOC_WRITE, BURROW_IOC_MAGIC, nr, c->size),
+			       &any));
+		EXPECT_EQ(-ENOTTY,
+			  call(self->fd,
+			       _IOC(_IOC_READ, BURROW_IOC_MAGIC, nr, c->size),
+			       &any));
+		EXPECT_EQ(-ENOTTY, call(self->fd,
+					_IOC(_IOC_READ | _IOC_WRITE,
+					     BURROW_IOC_MAGIC + 1, nr, c->size),
+					&any));
 		/* The size in the number says nothing, the struct's own does. */
 		EXPECT_EQ(c->kept, call(self->fd,
 					_IOC(_IOC_READ | _IOC_WRITE,
-					     BURROW_IOC_MAGIC, nr, 4096), &any))
-			TH_LOG("%s", c->name);
+					     BURROW_IOC_MAGIC, nr, 4096),
+					&any))
+		TH_LOG("%s", c->name);
 	}
 }
 
@@ -506,7 +559,7 @@ TEST_F(args, failure_leaves_the_argument_as_it_was)
 	int i, err = 0;
 
 	for (i = 0; i < BURROW_ARENAS_MAX && !err; i++) {
-		before = (struct burrow_arena_create) {
+		before = (struct burrow_arena_create){
 			.size = sizeof(create),
 			.kind = BURROW_ARENA_STACK,
 			.stride = KIB(64),

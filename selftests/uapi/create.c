@@ -35,12 +35,11 @@ static int try(int fd, struct burrow_arena_create create)
 	return 0;
 }
 
-#define STACK(...)							\
-	((struct burrow_arena_create) {					\
-		.kind = BURROW_ARENA_STACK, __VA_ARGS__ })
-#define HEAP(...)							\
-	((struct burrow_arena_create) {					\
-		.kind = BURROW_ARENA_HEAP, __VA_ARGS__ })
+#define STACK(...)                                                 \
+	((struct burrow_arena_create){ .kind = BURROW_ARENA_STACK, \
+				       __VA_ARGS__ })
+#define HEAP(...) \
+	((struct burrow_arena_create){ .kind = BURROW_ARENA_HEAP, __VA_ARGS__ })
 
 TEST_F(create, refused)
 {
@@ -88,7 +87,7 @@ TEST_F(create, refused)
 
 	for (i = 0; i < COUNT(wrong); i++)
 		EXPECT_EQ(-EINVAL, try(self->fd, wrong[i]))
-			TH_LOG("description %zu", i);
+	TH_LOG("description %zu", i);
 }
 
 TEST_F(create, taken)
@@ -113,7 +112,7 @@ TEST_F(create, taken)
 
 	for (i = 0; i < COUNT(right); i++)
 		EXPECT_EQ(0, try(self->fd, right[i]))
-			TH_LOG("description %zu", i);
+	TH_LOG("description %zu", i);
 }
 
 TEST_F(create, default_guards)
@@ -129,7 +128,7 @@ TEST_F(create, default_guards)
 			       .slots = 1);
 		ASSERT_EQ(0, call(self->fd, BURROW_IOC_ARENA_CREATE, &create));
 		EXPECT_EQ(guard, create.guard)
-			TH_LOG("stride %llu", (unsigned long long)stride);
+		TH_LOG("stride %llu", (unsigned long long)stride);
 	}
 }
 
@@ -145,7 +144,8 @@ TEST_F(create, lengths_are_whole_blocks_and_pages)
 		EXPECT_EQ((slots * KIB(64) + MIB(2) - 1) / MIB(2) * MIB(2),
 			  create.bytes);
 		EXPECT_EQ((slots * sizeof(struct burrow_slot) + PAGE - 1) /
-			  PAGE * PAGE, create.table_bytes);
+				  PAGE * PAGE,
+			  create.table_bytes);
 	}
 	create = HEAP(.size = sizeof(create), .bytes = MIB(4));
 	ASSERT_EQ(0, call(self->fd, BURROW_IOC_ARENA_CREATE, &create));
@@ -188,8 +188,8 @@ TEST_F(create, numbers_are_given_again)
 	size_t i, j;
 
 	for (i = 0; i < COUNT(arenas); i++) {
-		arenas[i] = arena_create(self->fd, STACK(.stride = KIB(64),
-							 .slots = 1));
+		arenas[i] = arena_create(self->fd,
+					 STACK(.stride = KIB(64), .slots = 1));
 		EXPECT_LT(0, arenas[i].create.arena);
 		for (j = 0; j < i; j++)
 			EXPECT_NE(arenas[j].create.arena,
@@ -258,8 +258,8 @@ TEST_F(create, threads_that_race)
 	size_t i;
 
 	for (i = 0; i < COUNT(threads); i++)
-		threads[i] = thread_start(i & 1 ? guesses : creates_and_destroys,
-					  &self->fd);
+		threads[i] = thread_start(
+			i & 1 ? guesses : creates_and_destroys, &self->fd);
 	nap_ms(1000);
 	stop = true;
 	for (i = 0; i < COUNT(threads); i++)

@@ -34,9 +34,10 @@ FIXTURE_TEARDOWN(owner)
 static int not_refused(const struct arena *stack, const struct arena *heap)
 {
 	static const unsigned long requests[] = {
-		BURROW_IOC_VERSION, BURROW_IOC_ARENA_CREATE,
-		BURROW_IOC_ARENA_DESTROY, BURROW_IOC_TRIM, BURROW_IOC_SLOT_INFO,
-		BURROW_IOC_DIRTY, BURROW_IOC_RELEASE, BURROW_IOC_STATS,
+		BURROW_IOC_VERSION,	  BURROW_IOC_ARENA_CREATE,
+		BURROW_IOC_ARENA_DESTROY, BURROW_IOC_TRIM,
+		BURROW_IOC_SLOT_INFO,	  BURROW_IOC_DIRTY,
+		BURROW_IOC_RELEASE,	  BURROW_IOC_STATS,
 	};
 	char any[256] = { 0 };
 	size_t i;
@@ -53,7 +54,8 @@ static int not_refused(const struct arena *stack, const struct arena *heap)
 	    errno != EPERM)
 		return 41;
 	if (mmap(NULL, heap->create.bytes, PROT_READ, MAP_SHARED, stack->fd,
-		 heap->create.offset) != MAP_FAILED || errno != EPERM)
+		 heap->create.offset) != MAP_FAILED ||
+	    errno != EPERM)
 		return 42;
 	if (mmap(NULL, stack->create.table_bytes, PROT_READ, MAP_SHARED,
 		 stack->fd, stack->create.table_offset) != MAP_FAILED ||
@@ -110,7 +112,7 @@ static int exec_self(void *arg)
 {
 	char number[3][32];
 	struct arena stack;
-	int fd = dup(context_open());	/* dup: without O_CLOEXEC */
+	int fd = dup(context_open()); /* dup: without O_CLOEXEC */
 
 	(void)arg;
 	stack = stack_arena(fd, KIB(64), 8);

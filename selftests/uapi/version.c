@@ -14,7 +14,7 @@ FIXTURE(version)
 FIXTURE_SETUP(version)
 {
 	self->fd = context_open_raw();
-	self->version = (struct burrow_version) {
+	self->version = (struct burrow_version){
 		.size = sizeof(self->version),
 		.abi = BURROW_ABI,
 	};
@@ -43,7 +43,7 @@ static void expect_out_fields(struct __test_metadata *_metadata,
 	EXPECT_EQ(BURROW_ABI, v->abi);
 	EXPECT_EQ(sysconf(_SC_PAGESIZE), v->page_size);
 	EXPECT_EQ(BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP |
-		  BURROW_FEATURE_DIRTY,
+			  BURROW_FEATURE_DIRTY,
 		  v->features & (BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP |
 				 BURROW_FEATURE_DIRTY));
 	EXPECT_LT(0, v->context_limit);
@@ -57,8 +57,9 @@ TEST_F(version, comes_first)
 {
 	static const unsigned long requests[] = {
 		BURROW_IOC_ARENA_CREATE, BURROW_IOC_ARENA_DESTROY,
-		BURROW_IOC_TRIM, BURROW_IOC_SLOT_INFO, BURROW_IOC_DIRTY,
-		BURROW_IOC_RELEASE, BURROW_IOC_STATS,
+		BURROW_IOC_TRIM,	 BURROW_IOC_SLOT_INFO,
+		BURROW_IOC_DIRTY,	 BURROW_IOC_RELEASE,
+		BURROW_IOC_STATS,
 	};
 	char any[256] = { 0 };
 	size_t i;
@@ -136,7 +137,8 @@ TEST_F(version, missing_feature_is_refused_and_told_ours)
 			EXPECT_EQ(0, call(fd, BURROW_IOC_VERSION, &v));
 			EXPECT_EQ(0, try_create(fd));
 		} else {
-			EXPECT_EQ(-EOPNOTSUPP, call(fd, BURROW_IOC_VERSION, &v));
+			EXPECT_EQ(-EOPNOTSUPP,
+				  call(fd, BURROW_IOC_VERSION, &v));
 			expect_out_fields(_metadata, &v);
 			EXPECT_EQ(-EPROTO, try_create(fd));
 		}
