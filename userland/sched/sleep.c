@@ -17,7 +17,11 @@
 
 int64_t burrow_now(void)
 {
-	struct timespec ts;
+	/*
+	 * Written first: where the clock is a system call, a stack that cannot
+	 * grow ends it by an error and garbage here, rather than by a fault.
+	 */
+	struct timespec ts = { 0 };
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
