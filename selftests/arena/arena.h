@@ -395,6 +395,7 @@ static UNUSED __thread sigjmp_buf *volatile fault_way_out;
 static UNUSED void fault_handler(int sig, siginfo_t *info, void *context UNUSED)
 {
 	if (!fault_way_out) {
+		dprintf(2, "# signal %d at %p\n", sig, info->si_addr);
 		signal(sig, SIG_DFL);
 		return;
 	}

