@@ -31,14 +31,6 @@ static bool burrow_vma_is_table(const struct vm_area_struct *vma)
 	return vma->vm_pgoff >> BURROW_WINDOW_SHIFT >= BURROW_TABLE_WINDOWS;
 }
 
-/* The context's lock is held, or a page of the arena is owned. */
-struct burrow_arena *burrow_arena_find(struct burrow_context *ctx, u32 id)
-{
-	if (!id || id > BURROW_ARENAS_MAX)
-		return NULL;
-	return READ_ONCE(ctx->arenas[id]);
-}
-
 static void burrow_arena_free_table(struct burrow_arena *arena)
 {
 	struct burrow_context *ctx = arena->ctx;
@@ -132,7 +124,7 @@ static vm_fault_t burrow_vma_fault(struct vm_fault *vmf)
 	struct vm_area_struct *vma = vmf->vma;
 	struct burrow_arena *arena = vma->vm_private_data;
 
-	if (!burrow_vma_is_owner(vma))
+	if (!burrow_vma_is_owner(vma) || burrow_fault_on_marker(vmf))
 		return VM_FAULT_SIGBUS;
 	burrow_count(arena->ctx, faults, 1);
 	if (burrow_vma_is_table(vma))

@@ -7,7 +7,8 @@
  * its range (heap). A page is owned once, by a block, a table or the pool; the
  * owner holds one reference, each PTE another. While a page is owned its
  * ->mapping is the context's and, outside the pool, its ->index is its place
- * in it, so that shared futexes and dirty_folio() find the way back.
+ * in it and its ->private its block (a table's page has none), so that shared
+ * futexes and dirty_folio() find the way back.
  *
  * Lock order, outermost first:
  *
@@ -106,7 +107,7 @@ struct burrow_user {
 };
 
 /**
- * struct burrow_pool - recycled pages, linked through page_private()
+ * struct burrow_pool - recycled pages, chained by burrow_page_next()
  * @lock:	protects @first and @count
  * @first:	the page given out next
  * @count:	pages, read without the lock as a hint
@@ -125,7 +126,7 @@ struct burrow_pool {
  * @user:	immutable
  * @ready:	the version call was made; set once
  * @lock:	protects insertion into and removal from @arenas
- * @arenas:	by number, from 1; looked up under @lock or by their own pages
+ * @arenas:	by number, from 1 (0 stays NULL); looked up under @lock or by their own pages
  * @owner_maps:	mappings that the owner has, of all arenas; atomic
  * @pages:	pages charged: in blocks, tables and pool; atomic
  * @pool:	its own lock
@@ -151,7 +152,7 @@ struct burrow_context {
 
 /**
  * struct burrow_stack - the stack in one slot
- * @lowest:	its lowest page; each page's private is the next higher one
+ * @lowest:	its lowest page, first of a chain by burrow_page_next()
  * @pages:	how many, without a hole from the upper end of the slot
  * @peak:	most of @pages since it was last empty
  *
@@ -168,12 +169,14 @@ struct burrow_stack {
  * @lock:	protects @stacks and @pages
  * @dirty:	a bit for each page written behind the hardware's back or
  *		unmapped dirty since the last harvest; atomic
+ * @mask:	of page numbers in the block; immutable
  * @stacks:	stack arena: the block's slots, lowest first
  * @pages:	heap arena: the block's pages
  */
 struct burrow_block {
 	struct mutex lock;
 	unsigned long *dirty;
+	unsigned long mask;
 	union {
 		DECLARE_FLEX_ARRAY(struct burrow_stack, stacks);
 		DECLARE_FLEX_ARRAY(struct page *, pages);
@@ -240,7 +243,6 @@ extern const struct file_operations burrow_context_fops;
 int burrow_arena_create(struct burrow_context *ctx,
 			struct burrow_arena_create *args);
 int burrow_arena_destroy(struct burrow_context *ctx, u32 id);
-struct burrow_arena *burrow_arena_find(struct burrow_context *ctx, u32 id);
 struct burrow_arena *burrow_arena_get(struct burrow_context *ctx, u32 id,
 				      u32 kind);
 void burrow_arena_put(struct burrow_arena *arena);
@@ -305,6 +307,7 @@ void burrow_pool_drain(struct burrow_context *ctx);
 int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
 		      unsigned int n);
 void burrow_pool_free(struct burrow_context *ctx, struct page *page);
+void burrow_pool_refused(struct burrow_context *ctx, int err);
 void *burrow_pool_zalloc(struct burrow_context *ctx, size_t size);
 
 /* stats.c */
@@ -314,6 +317,13 @@ int burrow_stats_open(struct burrow_context *ctx);
 void burrow_stats_close(struct burrow_context *ctx);
 void burrow_stats_fill(struct burrow_context *ctx,
 		       struct burrow_context_stats *args);
+
+/* The context's lock is held, or a page of the arena is owned. */
+static inline struct burrow_arena *
+burrow_arena_find(struct burrow_context *ctx, u32 id)
+{
+	return id <= BURROW_ARENAS_MAX ? READ_ONCE(ctx->arenas[id]) : NULL;
+}
 
 static inline u32 burrow_arena_slots_shift(const struct burrow_arena *arena)
 {

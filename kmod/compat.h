@@ -32,7 +32,10 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
-/* 6.16 took ->index away from struct page; a folio of one page has it. */
+/*
+ * A page of ours is its own folio, and struct page loses its fields one by one
+ * (->index in 6.16): these are the folio's.
+ */
 static inline void burrow_page_set_place(struct page *page,
 					 struct address_space *mapping,
 					 pgoff_t index)
@@ -41,6 +44,37 @@ static inline void burrow_page_set_place(struct page *page,
 
 	folio->mapping = mapping;
 	folio->index = index;
+}
+
+static inline void burrow_page_set_index(struct page *page, pgoff_t index)
+{
+	((struct folio *)page)->index = index;
+}
+
+/* The page after this one in a chain; ->lru is the owner's off the LRU lists. */
+static inline struct page *burrow_page_next(const struct page *page)
+{
+	return (struct page *)page->lru.next;
+}
+
+static inline void burrow_page_set_next(struct page *page, struct page *next)
+{
+	page->lru.next = (struct list_head *)next;
+}
+
+/*
+ * userfaultfd can put a write-protect marker where a page would go, and nothing
+ * can be inserted over it. Kernels from 6.7 on until a fix that made it refuse
+ * mappings like ours let it.
+ */
+static inline bool burrow_fault_on_marker(struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	return false;
+#else
+	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
+	       !pte_none(vmf->orig_pte);
+#endif
 }
 
 /* Mappings of a page that is its own folio; 6.12 lost page_mapcount(). */

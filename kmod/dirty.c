@@ -48,13 +48,21 @@ static void burrow_dirty_take(struct burrow_harvest *h,
 			*out |= xchg(own, 0);
 }
 
-static void burrow_dirty_mark_held(struct burrow_harvest *h, struct page *page,
-				   unsigned long nr)
+/*
+ * A page that somebody else holds is reported now, and in the next harvest too:
+ * a registered buffer may be written after this one and let go before the next
+ * without a word (its mapping's dirty_folio() was called when it was pinned).
+ */
+static void burrow_dirty_mark_held(struct burrow_harvest *h,
+				   struct burrow_block *block,
+				   struct page *page, unsigned long nr)
 {
 	/* One reference is the owner's, one each mapping's. */
-	if (page && page_ref_count(page) > 1 + burrow_page_mapcount(page) &&
-	    nr >= h->first && nr - h->first < h->n)
-		__set_bit(nr - h->first, h->bits);
+	if (!page || page_ref_count(page) <= 1 + burrow_page_mapcount(page) ||
+	    nr < h->first || nr - h->first >= h->n)
+		return;
+	__set_bit(nr - h->first, h->bits);
+	set_bit(nr & ((1UL << h->arena->block_shift) - 1), block->dirty);
 }
 
 static void burrow_dirty_held_stacks(struct burrow_harvest *h,
@@ -74,8 +82,8 @@ static void burrow_dirty_held_stacks(struct burrow_harvest *h,
 		u32 i;
 
 		for (i = 0; i < stack->pages; i++, nr++) {
-			burrow_dirty_mark_held(h, p, nr);
-			p = (struct page *)page_private(p);
+			burrow_dirty_mark_held(h, block, p, nr);
+			p = burrow_page_next(p);
 		}
 	}
 }
@@ -94,7 +102,8 @@ static void burrow_dirty_block(struct burrow_harvest *h,
 		burrow_dirty_held_stacks(h, block, page, end);
 	} else {
 		for (nr = page; nr < end; nr++)
-			burrow_dirty_mark_held(h, block->pages[nr & mask], nr);
+			burrow_dirty_mark_held(h, block,
+					       block->pages[nr & mask], nr);
 	}
 	mutex_unlock(&block->lock);
 }

@@ -12,7 +12,7 @@
 static unsigned int burrow_heap_fill(struct burrow_arena *arena,
 				     struct burrow_block *block,
 				     unsigned long start, unsigned int first,
-				     unsigned int n)
+				     unsigned int n, int *err)
 {
 	struct burrow_context *ctx = arena->ctx;
 	struct page *pages[BURROW_BATCH];
@@ -29,11 +29,14 @@ static unsigned int burrow_heap_fill(struct burrow_arena *arena,
 		       !block->pages[first + i + missing])
 			missing++;
 		got = burrow_pool_alloc(ctx, pages, missing);
-		if (got < 0)
+		if (got < 0) {
+			*err = got;
 			break;
+		}
 		for (j = 0; j < got; j++, i++) {
 			burrow_page_set_place(pages[j], ctx->inode->i_mapping,
 					      arena->window + start + first + i);
+			set_page_private(pages[j], (unsigned long)block);
 			block->pages[first + i] = pages[j];
 		}
 		burrow_count(ctx, heap_pages, got);
@@ -51,15 +54,18 @@ static vm_fault_t burrow_heap_map(struct burrow_arena *arena,
 				   BURROW_BLOCK_PAGES);
 	unsigned int first = (page - start) & ~(batch - 1);
 	unsigned int want = page - start - first, n;
+	int err = 0;
 
-	n = burrow_heap_fill(arena, block, start, first, batch);
+	n = burrow_heap_fill(arena, block, start, first, batch, &err);
 	if (n <= want) {
 		/* Memory is short: the one page that is needed, then. */
 		first += want;
 		want = 0;
-		n = burrow_heap_fill(arena, block, start, first, 1);
-		if (!n)
+		n = burrow_heap_fill(arena, block, start, first, 1, &err);
+		if (!n) {
+			burrow_pool_refused(arena->ctx, err);
 			return VM_FAULT_SIGBUS;
+		}
 	}
 	if (burrow_block_insert(vmf->vma, vmf->pgoff - want,
 				block->pages + first, n))

@@ -106,7 +106,7 @@ unsigned int burrow_pool_take(struct burrow_context *ctx, struct page **pages,
 	page = pool->first;
 	for (i = 0; i < n && page; i++) {
 		pages[i] = page;
-		page = (struct page *)page_private(page);
+		page = burrow_page_next(page);
 	}
 	pool->first = page;
 	WRITE_ONCE(pool->count, pool->count - i);
@@ -149,13 +149,26 @@ static bool burrow_pool_try_charge(struct burrow_context *ctx, long n)
 	return false;
 }
 
-/* A limit refused a single page: say which. */
-static void burrow_pool_refused(struct burrow_context *ctx)
+/**
+ * burrow_pool_refused() - a call or fault fails for want of a page
+ * @ctx:	whose
+ * @err:	what burrow_pool_alloc() said: -EDQUOT for a limit, -ENOMEM
+ *
+ * Counted and told where it is decided, for what a fault wants beyond what it
+ * needs may be refused without harm.
+ */
+void burrow_pool_refused(struct burrow_context *ctx, int err)
 {
 	u64 mine = (u64)atomic_long_read(&ctx->pages) << PAGE_SHIFT;
 	u64 users = (u64)atomic_long_read(&ctx->user->pages) << PAGE_SHIFT;
 	u64 limit = READ_ONCE(burrow_context_limit);
 
+	if (err == -ENOMEM) {
+		burrow_count(ctx, nomem, 1);
+		return;
+	}
+	if (err != -EDQUOT)
+		return;
 	burrow_count(ctx, limits, 1);
 	if (mine + PAGE_SIZE > limit)
 		trace_burrow_limit(ctx, "context", mine, limit);
@@ -178,7 +191,7 @@ bool burrow_pool_charge_records(struct burrow_context *ctx, long n)
 {
 	if (burrow_pool_try_charge(ctx, n))
 		return true;
-	burrow_pool_refused(ctx);
+	burrow_pool_refused(ctx, -EDQUOT);
 	return false;
 }
 
@@ -264,7 +277,8 @@ static int burrow_pool_try_alloc(struct burrow_context *ctx,
  *
  * Context: may sleep.
  *
- * Return: how many were had, which may be fewer than @n, or -ENOMEM for none.
+ * Return: how many were had, which may be fewer than @n; for none -EDQUOT if a
+ * limit refused, else -ENOMEM.
  */
 int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
 		      unsigned int n)
@@ -275,13 +289,7 @@ int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
 		return got;
 	if (burrow_pool_shrink(ctx, ULONG_MAX))
 		got = burrow_pool_try_alloc(ctx, pages, n);
-	if (got > 0)
-		return got;
-	if (got == -EDQUOT)
-		burrow_pool_refused(ctx);
-	else
-		burrow_count(ctx, nomem, 1);
-	return -ENOMEM;
+	return got;
 }
 
 /**
@@ -308,9 +316,9 @@ void *burrow_pool_zalloc(struct burrow_context *ctx, size_t size)
 /**
  * burrow_pool_give() - recycle a chain of pages
  * @ctx:	whose pool; past its bound the pages go to the system
- * @first:	linked through page_private(), nobody else holds them
+ * @first:	chained by burrow_page_next(), nobody else holds them
  * @last:	the last of the chain
- * @n:		its length
+ * @n:		its length; 0: nothing happens
  */
 void burrow_pool_give(struct burrow_context *ctx, struct page *first,
 		      struct page *last, unsigned long n)
@@ -319,17 +327,19 @@ void burrow_pool_give(struct burrow_context *ctx, struct page *first,
 	struct burrow_pool *pool = &ctx->pool;
 	struct page *next;
 
+	if (!n)
+		return;
 	/* Whole chains in or out: by one the bound may be exceeded. */
 	if (READ_ONCE(pool->count) < bound) {
 		spin_lock(&pool->lock);
-		set_page_private(last, (unsigned long)pool->first);
+		burrow_page_set_next(last, pool->first);
 		pool->first = first;
 		WRITE_ONCE(pool->count, pool->count + n);
 		spin_unlock(&pool->lock);
 		return;
 	}
 	for (; n; n--, first = next) {
-		next = (struct page *)page_private(first);
+		next = burrow_page_next(first);
 		burrow_pool_free(ctx, first);
 	}
 }

@@ -5,7 +5,7 @@
  *
  * A slot's pages are counted from its upper end: depth 0 is the highest page,
  * depths from arena->limit on are the guard. What a stack owns has no hole:
- * depths 0 to pages - 1. Its pages are chained through page_private(), the
+ * depths 0 to pages - 1. Its pages are chained by burrow_page_next(), the
  * lowest first, so a slot costs 16 bytes however large it is.
  *
  * Growth: a fault at depth d wants d + 1 pages, and twice what there was, but
@@ -24,11 +24,6 @@
 
 /* Owned pages put back by one fault after somebody else unmapped them. */
 #define BURROW_REINSERT		16
-
-static struct page *burrow_stack_next(struct page *page)
-{
-	return (struct page *)page_private(page);
-}
 
 /**
  * burrow_stack_entry() - a slot's entry of the table the user writes
@@ -63,10 +58,15 @@ static struct page *burrow_stack_table_page(struct burrow_arena *arena,
 {
 	struct burrow_context *ctx = arena->ctx;
 	struct page *page;
+	int err;
 
 	mutex_lock(&arena->table_lock);
 	page = arena->table[nr];
-	if (!page && burrow_pool_alloc(ctx, &page, 1) == 1) {
+	err = page ? 0 : burrow_pool_alloc(ctx, &page, 1);
+	if (err < 0) {
+		burrow_pool_refused(ctx, err);
+	} else if (err) {
+		set_page_private(page, 0);
 		burrow_page_set_place(page, ctx->inode->i_mapping,
 				      arena->window + nr +
 				      (BURROW_TABLE_WINDOWS <<
@@ -109,9 +109,9 @@ unsigned int burrow_stack_collect(const struct burrow_stack *stack,
 	unsigned int i;
 
 	for (skip = stack->pages - 1 - depth; skip; skip--)
-		page = burrow_stack_next(page);
+		page = burrow_page_next(page);
 	n = min_t(unsigned long, n, depth + 1);
-	for (i = 0; i < n; i++, page = burrow_stack_next(page))
+	for (i = 0; i < n; i++, page = burrow_page_next(page))
 		pages[i] = page;
 	return n;
 }
@@ -134,15 +134,17 @@ static vm_fault_t burrow_stack_reinsert(struct vm_fault *vmf,
  * Make the @n pages in @pages the stack's next lower ones and turn the array
  * round, since the stack grows down and insertion goes up.
  */
-static void burrow_stack_push(struct burrow_stack *stack, struct page **pages,
+static void burrow_stack_push(struct burrow_block *block,
+			      struct burrow_stack *stack, struct page **pages,
 			      unsigned int n, pgoff_t top)
 {
 	pgoff_t index = top - stack->pages;
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		((struct folio *)pages[i])->index = index--;
-		set_page_private(pages[i], (unsigned long)stack->lowest);
+		burrow_page_set_index(pages[i], index--);
+		set_page_private(pages[i], (unsigned long)block);
+		burrow_page_set_next(pages[i], stack->lowest);
 		stack->lowest = pages[i];
 	}
 	stack->pages += n;
@@ -153,6 +155,7 @@ static void burrow_stack_push(struct burrow_stack *stack, struct page **pages,
 /* What a fault knows of its slot. */
 struct burrow_growth {
 	struct burrow_arena *arena;
+	struct burrow_block *block;
 	struct burrow_stack *stack;
 	struct vm_fault *vmf;
 	unsigned long depth;
@@ -176,7 +179,7 @@ static int burrow_stack_extend(struct burrow_growth *g, unsigned long n)
 			return got;
 	}
 	top = g->vmf->pgoff + g->depth;
-	burrow_stack_push(g->stack, pages, got, top);
+	burrow_stack_push(g->block, g->stack, pages, got, top);
 	return burrow_block_insert(g->vmf->vma, top - g->stack->pages + 1,
 				   pages, got);
 }
@@ -215,7 +218,10 @@ static vm_fault_t burrow_stack_grow(struct burrow_growth *g, unsigned long slot)
 			err = -EINTR;
 	}
 	burrow_stack_grown(g, slot, before);
-	return g->stack->pages >= need ? VM_FAULT_NOPAGE : VM_FAULT_SIGBUS;
+	if (g->stack->pages >= need)
+		return VM_FAULT_NOPAGE;
+	burrow_pool_refused(g->arena->ctx, err);
+	return VM_FAULT_SIGBUS;
 }
 
 static vm_fault_t burrow_stack_overflow(struct burrow_arena *arena,
@@ -253,7 +259,6 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 		.vmf	= vmf,
 		.depth	= stride - 1 - (page & (stride - 1)),
 	};
-	struct burrow_block *block;
 	vm_fault_t ret;
 
 	if (slot >= arena->slots)
@@ -262,13 +267,14 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 	if (g.depth >= arena->limit)
 		return current->flags & PF_DUMPCORE ? VM_FAULT_SIGBUS :
 			burrow_stack_overflow(arena, vmf, slot);
-	block = current->flags & PF_DUMPCORE ? burrow_block_find(arena, page) :
-					       burrow_block_get(arena, page);
-	if (!block)
+	g.block = current->flags & PF_DUMPCORE ?
+		  burrow_block_find(arena, page) :
+		  burrow_block_get(arena, page);
+	if (!g.block)
 		return VM_FAULT_SIGBUS;
 
-	mutex_lock(&block->lock);
-	g.stack = &block->stacks[slot &
+	mutex_lock(&g.block->lock);
+	g.stack = &g.block->stacks[slot &
 				 ((1UL << burrow_arena_slots_shift(arena)) - 1)];
 	if (g.depth < g.stack->pages)
 		ret = burrow_stack_reinsert(vmf, g.stack, g.depth);
@@ -276,7 +282,7 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 		ret = VM_FAULT_SIGBUS;
 	else
 		ret = burrow_stack_grow(&g, slot);
-	mutex_unlock(&block->lock);
+	mutex_unlock(&g.block->lock);
 	return ret;
 }
 
@@ -284,7 +290,7 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
  * burrow_stack_drop() - take the lowest pages of a stack away
  * @arena:	its arena
  * @stack:	under its block's lock; the pages to go are unmapped
- * @keep:	pages to keep
+ * @keep:	pages to keep, no more than there are
  *
  * A page that somebody else holds (pinned by I/O) ends its life with us here;
  * the others are recycled, in chains of a bounded length.
@@ -293,34 +299,35 @@ void burrow_stack_drop(struct burrow_arena *arena, struct burrow_stack *stack,
 		       unsigned long keep)
 {
 	struct burrow_context *ctx = arena->ctx;
-	struct page *first = NULL, *last = NULL, *page;
-	unsigned long n = 0, before = stack->pages;
+	struct page *page = stack->lowest;
+	struct page *first = NULL, *last = NULL, *next;
+	unsigned long n = 0, left = stack->pages - keep;
 
-	while (stack->pages > keep) {
-		page = stack->lowest;
-		stack->lowest = burrow_stack_next(page);
-		stack->pages--;
-		if (unlikely(page_count(page) != 1)) {
+	burrow_count(ctx, stack_pages, -(long)left);
+	for (; left; left--, page = next) {
+		next = burrow_page_next(page);
+		if (unlikely(page_ref_count(page) != 1)) {
+			burrow_pool_give(ctx, first, last, n);
 			burrow_pool_free(ctx, page);
+			n = 0;
 			continue;
 		}
 		if (arena->flags & BURROW_ARENA_ZERO)
 			clear_highpage(page);
-		set_page_private(page, (unsigned long)first);
-		first = page;
-		last = last ?: page;
-		if (++n == BURROW_BATCH) {
+		/* Pages in a row that nobody holds are a chain as they are. */
+		if (!n++)
+			first = page;
+		last = page;
+		if (n == BURROW_BATCH) {
 			burrow_pool_give(ctx, first, last, n);
-			first = NULL;
-			last = NULL;
 			n = 0;
 		}
 	}
-	if (n)
-		burrow_pool_give(ctx, first, last, n);
+	burrow_pool_give(ctx, first, last, n);
+	stack->lowest = page;
+	stack->pages = keep;
 	if (!keep)
 		stack->peak = 0;
-	burrow_count(ctx, stack_pages, (long)stack->pages - (long)before);
 }
 
 /* States of up to BURROW_BATCH slots of one arena into @states. */

@@ -83,26 +83,28 @@ static void burrow_trim_lost(struct burrow_arena *arena,
 	burrow_count(arena->ctx, trim_races, 1);
 }
 
-/* Entries from @i on that make a run; their block's lock is held. */
+/*
+ * Slots from @entry's on that make a run with it; their block's lock is held.
+ * The run ends where the next entry is another block's, not the neighbour's,
+ * keeps too much, or has nothing to give.
+ */
 static unsigned int burrow_trim_run(struct burrow_trimming *t,
 				    struct burrow_block *block, unsigned int i)
 {
-	unsigned int shift = burrow_arena_slots_shift(t->arena);
+	unsigned int in_block = 1U << burrow_arena_slots_shift(t->arena);
 	struct burrow_trim_entry *entry = t->entries + i;
-	unsigned int run = 1;
+	unsigned int most, run;
 
-	if (burrow_trim_keep(entry) > BURROW_TRIM_KEEP)
-		return 1;
-	while (i + run < t->count) {
+	most = in_block - (entry->slot & (in_block - 1));
+	most = min(most, t->count - i);
+	for (run = 0; run < most; run++) {
 		if (entry[run].slot != entry->slot + run ||
-		    entry[run].slot >> shift != entry->slot >> shift ||
-		    burrow_trim_keep(entry + run) > BURROW_TRIM_KEEP ||
+		    entry[run].keep > BURROW_TRIM_KEEP * PAGE_SIZE ||
 		    !burrow_trim_has_more(t->arena, block, entry + run) ||
 		    !burrow_trim_word_is(t->arena, entry + run))
 			break;
-		run++;
 	}
-	return run;
+	return max(run, 1U);
 }
 
 static void burrow_trim_unmap(struct burrow_arena *arena,
