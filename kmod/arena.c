@@ -159,12 +159,12 @@ static const char *burrow_vma_name(struct vm_area_struct *vma)
 }
 
 static const struct vm_operations_struct burrow_vm_ops = {
-	.open		= burrow_vma_open,
-	.close		= burrow_vma_close,
-	.mremap		= burrow_vma_mremap,
-	.fault		= burrow_vma_fault,
-	.map_pages	= burrow_vma_map_pages,
-	.name		= burrow_vma_name,
+	.open = burrow_vma_open,
+	.close = burrow_vma_close,
+	.mremap = burrow_vma_mremap,
+	.fault = burrow_vma_fault,
+	.map_pages = burrow_vma_map_pages,
+	.name = burrow_vma_name,
 };
 
 /* Pieces of an arena are whole blocks, so that a block is one page table. */
@@ -212,8 +212,8 @@ int burrow_arena_mmap(struct burrow_context *ctx, struct vm_area_struct *vma)
 	 * since pages here have no age: without it each one unmapped goes
 	 * through mark_page_accessed(), an eighth of what a trim costs.
 	 */
-	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTCOPY |
-			  VM_SEQ_READ);
+	vm_flags_set(vma,
+		     VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTCOPY | VM_SEQ_READ);
 	if (burrow_vma_is_table(vma) || !(arena->flags & BURROW_ARENA_DUMP))
 		vm_flags_set(vma, VM_DONTDUMP);
 	vm_flags_clear(vma, VM_MAYEXEC);
@@ -221,8 +221,9 @@ int burrow_arena_mmap(struct burrow_context *ctx, struct vm_area_struct *vma)
 	vma->vm_ops = &burrow_vm_ops;
 	burrow_vma_count(vma);
 	if (!burrow_vma_is_table(vma))
-		WRITE_ONCE(arena->base, vma->vm_start -
-			   ((vma->vm_pgoff & BURROW_WINDOW_MASK) << PAGE_SHIFT));
+		WRITE_ONCE(arena->base,
+			   vma->vm_start - ((vma->vm_pgoff & BURROW_WINDOW_MASK)
+					    << PAGE_SHIFT));
 	err = 0;
 out:
 	mutex_unlock(&ctx->lock);
@@ -278,8 +279,8 @@ static int burrow_arena_check_stack(struct burrow_arena_create *args)
 	if (!PAGE_ALIGNED(args->guard) || args->guard >= args->stride)
 		return -EINVAL;
 	args->bytes = round_up(args->slots * args->stride, BURROW_BLOCK_SIZE);
-	args->table_bytes = PAGE_ALIGN(args->slots *
-				       sizeof(struct burrow_slot));
+	args->table_bytes =
+		PAGE_ALIGN(args->slots * sizeof(struct burrow_slot));
 	if (!args->batch)
 		args->batch = BURROW_STACK_BATCH;
 	return 0;
@@ -313,7 +314,8 @@ static int burrow_arena_check(struct burrow_arena_create *args)
 
 static void burrow_arena_free(struct kref *ref)
 {
-	struct burrow_arena *arena = container_of(ref, struct burrow_arena, ref);
+	struct burrow_arena *arena =
+		container_of(ref, struct burrow_arena, ref);
 
 	burrow_pool_uncharge(arena->ctx, arena->records);
 	kvfree(arena->table);
@@ -362,8 +364,8 @@ burrow_arena_new(struct burrow_context *ctx,
 		arena->stride_shift = ilog2(args->stride) - PAGE_SHIFT;
 		arena->limit = (args->stride - args->guard) >> PAGE_SHIFT;
 		arena->slots = args->slots;
-		arena->block_shift = max_t(u32, arena->stride_shift,
-					   BURROW_BLOCK_SHIFT);
+		arena->block_shift =
+			max_t(u32, arena->stride_shift, BURROW_BLOCK_SHIFT);
 		arena->table_length = args->table_bytes >> PAGE_SHIFT;
 	}
 	init_rwsem(&arena->life);
@@ -419,9 +421,10 @@ int burrow_arena_create(struct burrow_context *ctx,
 		made.arena = arena->id;
 		made.offset = burrow_arena_offset(arena, 0);
 		if (arena->table_length)
-			made.table_offset = made.offset +
-				(BURROW_TABLE_WINDOWS <<
-				 (BURROW_WINDOW_SHIFT + PAGE_SHIFT));
+			made.table_offset =
+				made.offset +
+				(BURROW_TABLE_WINDOWS
+				 << (BURROW_WINDOW_SHIFT + PAGE_SHIFT));
 		*args = made;
 		/* Under the lock: another thread may guess the number. */
 		trace_burrow_arena_create(arena, args->stride);
@@ -434,8 +437,9 @@ int burrow_arena_create(struct burrow_context *ctx,
 
 static void burrow_arena_end(struct burrow_arena *arena)
 {
-	trace_burrow_arena_destroy(arena, arena->stride_shift ?
-				   PAGE_SIZE << arena->stride_shift : 0);
+	trace_burrow_arena_destroy(
+		arena,
+		arena->stride_shift ? PAGE_SIZE << arena->stride_shift : 0);
 	burrow_arena_put(arena);
 }
 

@@ -17,8 +17,8 @@
 
 #include "burrow.h"
 
-#define BURROW_DIR_SHIFT	(PAGE_SHIFT - 3)
-#define BURROW_DIR_ENTRIES	(1UL << BURROW_DIR_SHIFT)
+#define BURROW_DIR_SHIFT (PAGE_SHIFT - 3)
+#define BURROW_DIR_ENTRIES (1UL << BURROW_DIR_SHIFT)
 
 static struct burrow_block **burrow_block_dir(struct burrow_arena *arena,
 					      unsigned long nr)
@@ -168,8 +168,8 @@ static void burrow_block_free(struct burrow_arena *arena,
  */
 void burrow_block_free_all(struct burrow_arena *arena)
 {
-	unsigned long blocks = DIV_ROUND_UP(arena->length,
-					    1UL << arena->block_shift);
+	unsigned long blocks =
+		DIV_ROUND_UP(arena->length, 1UL << arena->block_shift);
 	unsigned long i, j;
 
 	for (i = 0; i < DIV_ROUND_UP(blocks, BURROW_DIR_ENTRIES); i++) {
@@ -244,7 +244,7 @@ static bool burrow_block_dirty_folio(struct address_space *mapping,
 	struct burrow_block *block = folio_get_private(folio);
 	unsigned long nr;
 
-	if (!block)	/* a table's page */
+	if (!block) /* a table's page */
 		return false;
 	nr = folio->index & block->mask;
 	if (test_bit(nr, block->dirty))
@@ -254,5 +254,5 @@ static bool burrow_block_dirty_folio(struct address_space *mapping,
 }
 
 const struct address_space_operations burrow_block_aops = {
-	.dirty_folio	= burrow_block_dirty_folio,
+	.dirty_folio = burrow_block_dirty_folio,
 };

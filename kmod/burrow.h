@@ -43,29 +43,29 @@
 
 #include "compat.h"
 
-#define BURROW_VERSION_STRING	"0.1.0"
+#define BURROW_VERSION_STRING "0.1.0"
 
 /*
  * File offsets: each arena has a window of its own, its table another, so
  * that an offset names both without a search.
  */
-#define BURROW_WINDOW_SHIFT	(47 - PAGE_SHIFT)
-#define BURROW_WINDOW_MASK	((1UL << BURROW_WINDOW_SHIFT) - 1)
-#define BURROW_TABLE_WINDOWS	0x4000UL
+#define BURROW_WINDOW_SHIFT (47 - PAGE_SHIFT)
+#define BURROW_WINDOW_MASK ((1UL << BURROW_WINDOW_SHIFT) - 1)
+#define BURROW_TABLE_WINDOWS 0x4000UL
 
-#define BURROW_BLOCK_SHIFT	(21 - PAGE_SHIFT)
-#define BURROW_BLOCK_PAGES	(1UL << BURROW_BLOCK_SHIFT)
+#define BURROW_BLOCK_SHIFT (21 - PAGE_SHIFT)
+#define BURROW_BLOCK_PAGES (1UL << BURROW_BLOCK_SHIFT)
 
 /* Pages that move together through arrays on the kernel stack. */
-#define BURROW_BATCH		64
+#define BURROW_BATCH 64
 
 /* Default and largest of burrow_arena_create.batch, in pages. */
-#define BURROW_STACK_BATCH	256
-#define BURROW_HEAP_BATCH	16
-#define BURROW_BATCH_MAX	4096
+#define BURROW_STACK_BATCH 256
+#define BURROW_HEAP_BATCH 16
+#define BURROW_BATCH_MAX 4096
 
 /* Sizes in the histogram of growth: one page, up to 2, 4, ... pages. */
-#define BURROW_SIZES		19
+#define BURROW_SIZES 19
 
 /**
  * struct burrow_counters - what one CPU counted for a context
@@ -89,8 +89,7 @@ struct burrow_counters {
 	u64 grow_sizes[BURROW_SIZES];
 };
 
-#define burrow_count(ctx, field, n) \
-	this_cpu_add((ctx)->counters->field, (n))
+#define burrow_count(ctx, field, n) this_cpu_add((ctx)->counters->field, (n))
 
 /**
  * struct burrow_user - the pages of one user's contexts together
@@ -319,8 +318,8 @@ void burrow_stats_fill(struct burrow_context *ctx,
 		       struct burrow_context_stats *args);
 
 /* The context's lock is held, or a page of the arena is owned. */
-static inline struct burrow_arena *
-burrow_arena_find(struct burrow_context *ctx, u32 id)
+static inline struct burrow_arena *burrow_arena_find(struct burrow_context *ctx,
+						     u32 id)
 {
 	return id <= BURROW_ARENAS_MAX ? READ_ONCE(ctx->arenas[id]) : NULL;
 }

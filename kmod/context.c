@@ -19,7 +19,7 @@
 
 #include "burrow.h"
 
-#define BURROW_FS_MAGIC		0x42555257	/* "BURW" */
+#define BURROW_FS_MAGIC 0x42555257 /* "BURW" */
 
 #define BURROW_FEATURES \
 	(BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP | BURROW_FEATURE_DIRTY)
@@ -71,10 +71,10 @@ static int burrow_fs_init_context(struct fs_context *fc)
 }
 
 static struct file_system_type burrow_fs = {
-	.name			= "burrow",
-	.owner			= THIS_MODULE,
-	.init_fs_context	= burrow_fs_init_context,
-	.kill_sb		= kill_anon_super,
+	.name = "burrow",
+	.owner = THIS_MODULE,
+	.init_fs_context = burrow_fs_init_context,
+	.kill_sb = kill_anon_super,
 };
 
 static int burrow_inode_open(struct burrow_context *ctx)
@@ -217,29 +217,28 @@ union burrow_args {
 };
 
 struct burrow_call {
-	u32 size;	/* of the struct's first version: the least we take */
-	u32 flags;	/* known ones */
+	u32 size; /* of the struct's first version: the least we take */
+	u32 flags; /* known ones */
 };
 
 static const struct burrow_call burrow_calls[] = {
-	[_IOC_NR(BURROW_IOC_VERSION)] = {
-		.size = sizeof(struct burrow_version) },
-	[_IOC_NR(BURROW_IOC_ARENA_CREATE)] = {
-		.size = sizeof(struct burrow_arena_create),
-		.flags = BURROW_ARENA_ZERO | BURROW_ARENA_DUMP },
-	[_IOC_NR(BURROW_IOC_ARENA_DESTROY)] = {
-		.size = sizeof(struct burrow_arena_destroy) },
-	[_IOC_NR(BURROW_IOC_TRIM)] = {
-		.size = sizeof(struct burrow_trim) },
-	[_IOC_NR(BURROW_IOC_SLOT_INFO)] = {
-		.size = sizeof(struct burrow_slot_info) },
-	[_IOC_NR(BURROW_IOC_DIRTY)] = {
-		.size = sizeof(struct burrow_dirty) },
-	[_IOC_NR(BURROW_IOC_RELEASE)] = {
-		.size = sizeof(struct burrow_release) },
-	[_IOC_NR(BURROW_IOC_STATS)] = {
-		.size = sizeof(struct burrow_context_stats),
-		.flags = BURROW_STATS_DRAIN },
+	[_IOC_NR(BURROW_IOC_VERSION)] = { .size = sizeof(
+						  struct burrow_version) },
+	[_IOC_NR(BURROW_IOC_ARENA_CREATE)] = { .size = sizeof(
+						       struct burrow_arena_create),
+					       .flags = BURROW_ARENA_ZERO |
+							BURROW_ARENA_DUMP },
+	[_IOC_NR(BURROW_IOC_ARENA_DESTROY)] = { .size = sizeof(
+							struct burrow_arena_destroy) },
+	[_IOC_NR(BURROW_IOC_TRIM)] = { .size = sizeof(struct burrow_trim) },
+	[_IOC_NR(BURROW_IOC_SLOT_INFO)] = { .size = sizeof(
+						    struct burrow_slot_info) },
+	[_IOC_NR(BURROW_IOC_DIRTY)] = { .size = sizeof(struct burrow_dirty) },
+	[_IOC_NR(BURROW_IOC_RELEASE)] = { .size = sizeof(
+						  struct burrow_release) },
+	[_IOC_NR(BURROW_IOC_STATS)] = { .size = sizeof(
+						struct burrow_context_stats),
+					.flags = BURROW_STATS_DRAIN },
 };
 
 static long burrow_context_call(struct burrow_context *ctx, unsigned int nr,
@@ -311,10 +310,10 @@ static long burrow_context_ioctl(struct file *file, unsigned int cmd,
 }
 
 const struct file_operations burrow_context_fops = {
-	.owner		= THIS_MODULE,
-	.open		= burrow_context_open,
-	.release	= burrow_context_release,
-	.mmap		= burrow_context_mmap,
-	.unlocked_ioctl	= burrow_context_ioctl,
-	.compat_ioctl	= compat_ptr_ioctl,
+	.owner = THIS_MODULE,
+	.open = burrow_context_open,
+	.release = burrow_context_release,
+	.mmap = burrow_context_mmap,
+	.unlocked_ioctl = burrow_context_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 };

@@ -24,7 +24,7 @@
 #include "trace.h"
 
 /* Pages harvested in one step: the bits of a page, 128 MiB. */
-#define BURROW_STEP		(PAGE_SIZE * BITS_PER_BYTE)
+#define BURROW_STEP (PAGE_SIZE * BITS_PER_BYTE)
 
 /* A step of a harvest: pages [@first, @first + @n) of the arena, @bits zeroed. */
 struct burrow_harvest {
@@ -76,8 +76,8 @@ static void burrow_dirty_held_stacks(struct burrow_harvest *h,
 
 	for (; slot <= last; slot++) {
 		struct burrow_stack *stack = &block->stacks[slot & mask];
-		unsigned long nr = ((slot + 1) << arena->stride_shift) -
-				   stack->pages;
+		unsigned long nr =
+			((slot + 1) << arena->stride_shift) - stack->pages;
 		struct page *p = stack->lowest;
 		u32 i;
 
@@ -166,7 +166,8 @@ static void burrow_dirty_restore(struct burrow_harvest *h)
 	}
 }
 
-static long burrow_dirty_all(struct burrow_harvest *h, struct burrow_dirty *args)
+static long burrow_dirty_all(struct burrow_harvest *h,
+			     struct burrow_dirty *args)
 {
 	u64 __user *user = u64_to_user_ptr(args->bitmap);
 	unsigned long set;

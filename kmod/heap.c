@@ -35,7 +35,8 @@ static unsigned int burrow_heap_fill(struct burrow_arena *arena,
 		}
 		for (j = 0; j < got; j++, i++) {
 			burrow_page_set_place(pages[j], ctx->inode->i_mapping,
-					      arena->window + start + first + i);
+					      arena->window + start + first +
+						      i);
 			set_page_private(pages[j], (unsigned long)block);
 			block->pages[first + i] = pages[j];
 		}
@@ -50,8 +51,8 @@ static vm_fault_t burrow_heap_map(struct burrow_arena *arena,
 {
 	unsigned long page = vmf->pgoff & BURROW_WINDOW_MASK;
 	unsigned long start = page & ~(BURROW_BLOCK_PAGES - 1);
-	unsigned int batch = min_t(unsigned int, arena->batch,
-				   BURROW_BLOCK_PAGES);
+	unsigned int batch =
+		min_t(unsigned int, arena->batch, BURROW_BLOCK_PAGES);
 	unsigned int first = (page - start) & ~(batch - 1);
 	unsigned int want = page - start - first, n;
 	int err = 0;
@@ -159,7 +160,8 @@ long burrow_heap_release(struct burrow_context *ctx,
 	end = page + args->pages;
 	for (; page < end && !fatal_signal_pending(current); page = next) {
 		next = min(round_down(page, BURROW_BLOCK_PAGES) +
-			   BURROW_BLOCK_PAGES, end);
+				   BURROW_BLOCK_PAGES,
+			   end);
 		down_read(&arena->life);
 		burrow_heap_release_block(arena, page, next);
 		up_read(&arena->life);

@@ -10,10 +10,10 @@
 #include "burrow.h"
 
 static struct miscdevice burrow_device = {
-	.minor	= MISC_DYNAMIC_MINOR,
-	.name	= "burrow",
-	.fops	= &burrow_context_fops,
-	.mode	= 0666,
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "burrow",
+	.fops = &burrow_context_fops,
+	.mode = 0666,
 };
 
 static int __init burrow_init(void)

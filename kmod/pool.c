@@ -24,10 +24,10 @@
 #include "burrow.h"
 #include "trace.h"
 
-#define BURROW_GFP	(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)
+#define BURROW_GFP (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)
 
 /* The largest piece asked of the page allocator, then split. */
-#define BURROW_ORDER	4
+#define BURROW_ORDER 4
 
 unsigned long burrow_context_limit;
 module_param_named(context_limit, burrow_context_limit, ulong, 0644);
@@ -36,13 +36,15 @@ MODULE_PARM_DESC(context_limit,
 
 unsigned long burrow_user_limit;
 module_param_named(user_limit, burrow_user_limit, ulong, 0644);
-MODULE_PARM_DESC(user_limit,
-		 "bytes of pages all contexts of a user may hold (default: 7/8 of memory)");
+MODULE_PARM_DESC(
+	user_limit,
+	"bytes of pages all contexts of a user may hold (default: 7/8 of memory)");
 
 unsigned long burrow_pool_limit;
 module_param_named(pool_limit, burrow_pool_limit, ulong, 0644);
-MODULE_PARM_DESC(pool_limit,
-		 "bytes of recycled pages one context may keep (default: 1/16 of memory)");
+MODULE_PARM_DESC(
+	pool_limit,
+	"bytes of recycled pages one context may keep (default: 1/16 of memory)");
 
 /* Called once, before the device exists. */
 void burrow_pool_init_limits(void)
@@ -306,7 +308,7 @@ void *burrow_pool_zalloc(struct burrow_context *ctx, size_t size)
 
 	before = burrow_pool_bill(ctx, &owner);
 	memory = kvzalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
-				__GFP_RETRY_MAYFAIL);
+					__GFP_RETRY_MAYFAIL);
 	burrow_pool_unbill(before, owner);
 	if (!memory)
 		burrow_count(ctx, nomem, 1);
@@ -366,7 +368,7 @@ static unsigned long burrow_pool_shrink_scan(struct shrinker *s,
 					     struct shrink_control *sc)
 {
 	return burrow_pool_shrink(burrow_pool_of(s), sc->nr_to_scan) ?:
-		SHRINK_STOP;
+		       SHRINK_STOP;
 }
 
 int burrow_pool_open(struct burrow_context *ctx)

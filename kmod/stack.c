@@ -23,7 +23,7 @@
 #include "trace.h"
 
 /* Owned pages put back by one fault after somebody else unmapped them. */
-#define BURROW_REINSERT		16
+#define BURROW_REINSERT 16
 
 /**
  * burrow_stack_entry() - a slot's entry of the table the user writes
@@ -38,7 +38,8 @@ struct burrow_slot *burrow_stack_entry(struct burrow_arena *arena,
 {
 	unsigned long offset = slot * sizeof(struct burrow_slot);
 	/* Pairs with smp_store_release() in burrow_stack_table_page(). */
-	struct page *page = smp_load_acquire(&arena->table[offset >> PAGE_SHIFT]);
+	struct page *page =
+		smp_load_acquire(&arena->table[offset >> PAGE_SHIFT]);
 
 	if (!page)
 		return NULL;
@@ -69,8 +70,8 @@ static struct page *burrow_stack_table_page(struct burrow_arena *arena,
 		set_page_private(page, 0);
 		burrow_page_set_place(page, ctx->inode->i_mapping,
 				      arena->window + nr +
-				      (BURROW_TABLE_WINDOWS <<
-				       BURROW_WINDOW_SHIFT));
+					      (BURROW_TABLE_WINDOWS
+					       << BURROW_WINDOW_SHIFT));
 		burrow_count(ctx, table_pages, 1);
 		/* Pairs with smp_load_acquire() in burrow_stack_entry(). */
 		smp_store_release(&arena->table[nr], page);
@@ -85,8 +86,7 @@ vm_fault_t burrow_stack_table_fault(struct burrow_arena *arena,
 	struct page *page;
 
 	page = burrow_stack_table_page(arena, vmf->pgoff & BURROW_WINDOW_MASK);
-	if (!page ||
-	    burrow_block_insert(vmf->vma, vmf->pgoff, &page, 1))
+	if (!page || burrow_block_insert(vmf->vma, vmf->pgoff, &page, 1))
 		return VM_FAULT_SIGBUS;
 	return VM_FAULT_NOPAGE;
 }
@@ -255,9 +255,9 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 	unsigned long stride = 1UL << arena->stride_shift;
 	unsigned long slot = page >> arena->stride_shift;
 	struct burrow_growth g = {
-		.arena	= arena,
-		.vmf	= vmf,
-		.depth	= stride - 1 - (page & (stride - 1)),
+		.arena = arena,
+		.vmf = vmf,
+		.depth = stride - 1 - (page & (stride - 1)),
 	};
 	vm_fault_t ret;
 
@@ -265,16 +265,18 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 	/* A core dump reads what is there and must not allocate the rest. */
 	if (g.depth >= arena->limit)
-		return current->flags & PF_DUMPCORE ? VM_FAULT_SIGBUS :
-			burrow_stack_overflow(arena, vmf, slot);
+		return current->flags & PF_DUMPCORE ?
+			       VM_FAULT_SIGBUS :
+			       burrow_stack_overflow(arena, vmf, slot);
 	g.block = current->flags & PF_DUMPCORE ?
-		  burrow_block_find(arena, page) :
-		  burrow_block_get(arena, page);
+			  burrow_block_find(arena, page) :
+			  burrow_block_get(arena, page);
 	if (!g.block)
 		return VM_FAULT_SIGBUS;
 
 	mutex_lock(&g.block->lock);
-	g.stack = &g.block->stacks[slot &
+	g.stack =
+		&g.block->stacks[slot &
 				 ((1UL << burrow_arena_slots_shift(arena)) - 1)];
 	if (g.depth < g.stack->pages)
 		ret = burrow_stack_reinsert(vmf, g.stack, g.depth);
@@ -332,7 +334,8 @@ void burrow_stack_drop(struct burrow_arena *arena, struct burrow_stack *stack,
 
 /* States of up to BURROW_BATCH slots of one arena into @states. */
 static void burrow_stack_states(struct burrow_arena *arena, unsigned long first,
-				unsigned int n, struct burrow_slot_state *states)
+				unsigned int n,
+				struct burrow_slot_state *states)
 {
 	unsigned long mask = (1UL << burrow_arena_slots_shift(arena)) - 1;
 	struct burrow_block *block;
@@ -340,7 +343,7 @@ static void burrow_stack_states(struct burrow_arena *arena, unsigned long first,
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		states[i] = (struct burrow_slot_state) {};
+		states[i] = (struct burrow_slot_state){};
 		block = burrow_block_find(arena,
 					  (first + i) << arena->stride_shift);
 		if (!block)
@@ -360,7 +363,8 @@ static void burrow_stack_states(struct burrow_arena *arena, unsigned long first,
  *
  * Return: 0 or a negative errno.
  */
-long burrow_stack_info(struct burrow_context *ctx, struct burrow_slot_info *args)
+long burrow_stack_info(struct burrow_context *ctx,
+		       struct burrow_slot_info *args)
 {
 	struct burrow_slot_state states[BURROW_BATCH / 4];
 	struct burrow_arena *arena;
@@ -382,7 +386,7 @@ long burrow_stack_info(struct burrow_context *ctx, struct burrow_slot_info *args
 		burrow_stack_states(arena, args->first + args->done, n, states);
 		up_read(&arena->life);
 		if (copy_to_user(u64_to_user_ptr(args->states) +
-				 args->done * sizeof(*states),
+					 args->done * sizeof(*states),
 				 states, n * sizeof(*states)))
 			ret = -EFAULT;
 		else

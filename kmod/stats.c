@@ -63,7 +63,8 @@ void burrow_stats_fill(struct burrow_context *ctx,
 	args->overflows = sum.overflows;
 	args->limits = sum.limits;
 	args->nomem = sum.nomem;
-	args->user_bytes = burrow_stats_bytes(atomic_long_read(&ctx->user->pages));
+	args->user_bytes =
+		burrow_stats_bytes(atomic_long_read(&ctx->user->pages));
 }
 
 static int burrow_view_show(struct seq_file *seq, void *v)

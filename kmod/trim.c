@@ -33,17 +33,17 @@
 #include "trace.h"
 
 /* Entries copied in at a time: a page of them. */
-#define BURROW_TRIM_ENTRIES	128
+#define BURROW_TRIM_ENTRIES 128
 
 /* A slot joins a run if it keeps at most so many pages. */
-#define BURROW_TRIM_KEEP	2
+#define BURROW_TRIM_KEEP 2
 
 /* A chunk of entries under work. */
 struct burrow_trimming {
 	struct burrow_arena *arena;
 	struct burrow_trim_entry *entries;
 	unsigned int count;
-	struct vm_area_struct *vma;	/* of the last run, under mmap_lock */
+	struct vm_area_struct *vma; /* of the last run, under mmap_lock */
 	u64 bytes;
 };
 
