@@ -37,10 +37,10 @@ struct burrow_slot *burrow_stack_entry(struct burrow_arena *arena,
 				       unsigned long slot)
 {
 	unsigned long offset = slot * sizeof(struct burrow_slot);
-	/* Pairs with smp_store_release() in burrow_stack_table_page(). */
-	struct page *page =
-		smp_load_acquire(&arena->table[offset >> PAGE_SHIFT]);
+	struct page *page;
 
+	/* Pairs with smp_store_release() in burrow_stack_table_page(). */
+	page = smp_load_acquire(&arena->table[offset >> PAGE_SHIFT]);
 	if (!page)
 		return NULL;
 	return page_address(page) + offset_in_page(offset);

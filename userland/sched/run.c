@@ -233,7 +233,7 @@ static int no_backend(const struct burrow_stack_backend *backend, int err)
 static int open_pool(const struct burrow_config *config)
 {
 	const struct burrow_stack_backend *const *b;
-	const struct burrow_stack_backend *last = burrow_stack_backends[0];
+	const struct burrow_stack_backend *last = &burrow_stack_mmap;
 	int ret = -EINVAL;
 
 	burrow_runtime.pool.no_guard_install = config->no_guard_install;
