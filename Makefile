@@ -16,6 +16,10 @@ KDIR ?= /lib/modules/$(KVER)/build
 # The benchmarks that bench runs.
 BENCH ?= growth trim dirty parked
 
+# What stress runs, and for how long each race.
+DURATION ?= 300
+RACES ?= arena:chaos arena:dirty arena:lifetime arena:trim
+
 # What the jobs that boot need from the distribution (selftests/setup).
 NEEDS = build vm $(if $(filter 7.2,$(KERNEL)),kernels)
 
@@ -62,6 +66,15 @@ check-all: ## check on every kernel there is, and check-debug
 		$(MAKE) check KERNEL=$$kernel || rc=1; \
 	done; \
 	$(MAKE) check-debug || rc=1; exit $$rc
+
+stress: ## the race tests for long, at random (DURATION= seconds each, KERNEL=)
+	@selftests/setup $(NEEDS) test
+	@selftests/vm/kmod $(KERNEL) >/dev/null
+	@$(MAKE) -s all
+	@$(MAKE) -s -C selftests all
+	@KERNEL=$(KERNEL) CPUS=$(or $(CPUS),2) TIMEOUT=$(or $(TIMEOUT),86400) selftests/vm/boot \
+		'export DURATION=$(DURATION) BURROW_TEST_SCALE=$(shell expr 2 + $(DURATION) / 20); \
+		selftests/run -v stress $(RACES)'
 
 bench: ## the benchmarks beside their peers: table, JSON and SVG in build/bench (BENCH=)
 	@selftests/setup $(NEEDS)
@@ -137,4 +150,4 @@ help: ## this list
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: all module module-here programs setup demo check check-debug check-all \
-	bench vm load unload install modules_install lint docs clean help
+	stress bench vm load unload install modules_install lint docs clean help
