@@ -60,6 +60,16 @@ void burrow_arch_call(void *top, void (*fn)(void *arg), void *arg);
  */
 void burrow_arch_visit(void *context, void (*fn)(void *arg), void *arg);
 
+/* In a loop that waits for another CPU. */
+static inline void burrow_arch_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
 /* Whether the kernel keeps a shadow stack for this thread. */
 bool burrow_arch_shadow_stack(void);
 

@@ -3,19 +3,27 @@
  * Goroutines, processors, threads and the runtime that holds them.
  *
  * A goroutine runs on a thread that holds a processor. The processor carries
- * what running takes: a queue of goroutines, warm stacks, a heap of sleepers.
- * There is one thread and one processor today; what is per processor and what
- * is shared is already told apart.
+ * what running takes: a queue of goroutines, warm stacks, timeouts, a ring for
+ * I/O. There are as many processors as goroutines may run at once, and threads
+ * as need be: those in burrow_blocking() and those that hog a CPU in plain C
+ * code lose their processor to others (monitor.c). sched.c opens with how a
+ * goroutine is woken and how a thread finds work or sleeps.
  *
- * A goroutine that stops picks the next one itself and switches straight to it.
- * What must be done once nobody runs on the old stack (queue it, free it) is
- * done on the new one: struct burrow_thread says what, burrow_sched_landed()
- * does it. Where there is nothing to run the thread goes back to its own stack,
- * to the loop in sched.c, and waits there.
+ * Inside and outside. A thread is inside the runtime from burrow_enter() to
+ * burrow_leave(), and outside while it runs the program's code. Only outside
+ * can it be stopped or lose its processor, so what is inside may use the
+ * processor, and take burrow_locks, without another thought. Being inside is a
+ * word that the thread alone writes; who wants to stop it sets a bit in
+ * thread.attention, passes a heavy barrier and looks at that word, while
+ * burrow_enter() writes the word, passes a light barrier and looks at the bits.
+ * A thread outside that long does not know that it has lost its processor; it
+ * learns of it when it enters, and then its goroutine queues up for another.
+ * What travels with the processor: everything in struct burrow_proc. What stays
+ * with the thread: struct burrow_thread. Nothing of either is touched outside.
  *
- * Locks: runtime.lock guards the global queue, the slabs of goroutines, and
- * whether the runtime runs; the lock of a stack class is taken inside it.
- * Processors have no lock: their own thread alone touches them.
+ * Locks, outer before inner: world (world.c), runtime.lock, that of a stack
+ * class, burrow_locks of objects, that of a heap of timeouts. Nobody who holds
+ * a burrow_lock blocks or takes a mutex.
  */
 #ifndef BURROW_SCHED_H
 #define BURROW_SCHED_H
@@ -29,9 +37,13 @@
 
 #include "../include/burrow.h"
 #include "../stack/stack.h"
+#include "lock.h"
+#include "timer.h"
+#include "wait.h"
 
 #define BURROW_NAME_BYTES 32
 #define BURROW_QUEUE_LEN 256 /* a power of two */
+#define BURROW_PROCS_MAX 1024
 
 /* What a goroutine is doing; dumps show it. */
 enum goroutine_state {
@@ -41,10 +53,31 @@ enum goroutine_state {
 	GOROUTINE_WAITING, /* see its reason */
 };
 
-/* Why it waits. */
+/* Why it waits; goroutine.c has a name for each. */
 enum goroutine_reason {
 	GOROUTINE_SLEEP,
-	GOROUTINE_PARKED, /* until someone makes it ready */
+	GOROUTINE_CHAN_SEND,
+	GOROUTINE_CHAN_RECV,
+	GOROUTINE_CHAN_SEND_NIL,
+	GOROUTINE_CHAN_RECV_NIL,
+	GOROUTINE_SELECT,
+	GOROUTINE_SELECT_NONE,
+	GOROUTINE_MUTEX,
+	GOROUTINE_RWMUTEX_READ,
+	GOROUTINE_RWMUTEX_WRITE,
+	GOROUTINE_COND,
+	GOROUTINE_WAITGROUP,
+	GOROUTINE_ONCE,
+	GOROUTINE_SEM,
+	GOROUTINE_EVENT,
+	GOROUTINE_IO_READ,
+	GOROUTINE_IO_WRITE,
+	GOROUTINE_IO_ACCEPT,
+	GOROUTINE_IO_CONNECT,
+	GOROUTINE_IO_POLL,
+	GOROUTINE_IO_FILE,
+	GOROUTINE_IO_CLOSE,
+	GOROUTINE_REASONS,
 };
 
 /**
@@ -53,13 +86,20 @@ enum goroutine_reason {
  * @stack:	none until it first runs
  * @next:	the next one of the queue or of the free list it is on
  * @id:		never used twice in a process
- * @fn:		what it runs
- * @arg:	its argument
- * @exceptions:	C++ exceptions in flight while it is not running
+ * @fn:		what it runs, until it first runs
+ * @arg:	its argument, until then
+ * @exceptions:	from then on: C++ exceptions in flight while it is not running
  * @state:	enum goroutine_state
  * @reason:	enum goroutine_reason, where it waits
  * @class:	of its stack
- * @name:	NUL terminated, empty if it has none
+ * @main:	it is the main goroutine
+ * @parked_at:	rt.clock of the monitor when it last parked
+ * @claimed:	of its select: 0 open, 1 taken; see burrow_waiter_claim()
+ * @waiter:	its place in the queue that it waits in
+ * @timeout:	ends what it waits for
+ * @name:	NUL terminated, in a slab of names; NULL if it has none
+ * @site:	where it was spawned: return address of burrow_go()
+ * @bound:	the thread that it is locked to, or NULL
  *
  * Lies in a slab (goroutine.c) that lives as long as the runtime runs.
  */
@@ -68,18 +108,29 @@ struct goroutine {
 	struct burrow_stack stack;
 	struct goroutine *next;
 	uint64_t id;
-	void (*fn)(void *arg);
-	void *arg;
-	uintptr_t exceptions[2];
+	union {
+		struct {
+			void (*fn)(void *arg);
+			void *arg;
+		};
+		uintptr_t exceptions[2];
+	};
 	uint8_t state;
 	uint8_t reason;
 	uint8_t class;
-	char name[BURROW_NAME_BYTES];
+	bool main;
+	uint32_t parked_at;
+	uint32_t claimed;
+	struct burrow_waiter waiter;
+	struct burrow_timeout timeout;
+	char *name;
+	void *site;
+	struct burrow_thread *bound;
 };
 
 /* For "goroutine %lu%s%s%s": " (name)", or nothing. */
 #define BURROW_NAME_ARGS(g) \
-	(g)->name[0] ? " (" : "", (g)->name, (g)->name[0] ? ")" : ""
+	(g)->name ? " (" : "", (g)->name ? (g)->name : "", (g)->name ? ")" : ""
 
 /**
  * struct goroutine_queue - first in, first out
@@ -90,79 +141,151 @@ struct goroutine_queue {
 	size_t count;
 };
 
-/**
- * struct burrow_sleeper - an entry of the heap of sleepers
- */
-struct burrow_sleeper {
-	int64_t when;
-	struct goroutine *g;
-};
-
-/**
- * struct burrow_sleepers - those who wait for a time, soonest first
- * @heap:	4-ary heap
- * @count:	entries used
- * @room:	entries there is room for
- */
-struct burrow_sleepers {
-	struct burrow_sleeper *heap;
-	size_t count;
-	size_t room;
-};
+struct burrow_io_ring;
 
 /**
  * struct burrow_proc - what a thread needs to run goroutines
- * @queue:	ring of those that can run
- * @head:	next to run
- * @tail:	where the next is put
- * @tick:	counts switches
- * @sleepers:	who sleeps
+ * @head:	next of the ring to run; thieves move it too
+ * @tail:	where the next is put; the holder alone moves it
+ * @next:	runs before those in the ring; thieves may take it
+ * @ring:	those that can run
+ * @tick:	counts switches; the monitor reads it
+ * @skip:	readies into @next still to pass before an idle one is woken
+ * @skip_max:	what @skip begins with; runq.c
+ * @thread:	who holds it, NULL: nobody; written under runtime.lock
+ * @index:	its number
+ * @idle:	on the list of idle ones; under runtime.lock
+ * @idle_next:	there; under runtime.lock
+ * @timers:	timeouts set here
+ * @io:		its ring or what stands for one; owned by io/
+ * @io_busy:	requests in flight: somebody must poll; the holder writes it
  * @cache:	warm stacks
  * @free:	goroutine structs to use again
+ * @spare:	promises of a stack of the runtime's class not used
+ * @id_next:	ids to give out: from here
+ * @id_end:	to here
+ * @created:	goroutines ever started here
+ * @ended:	goroutines ended here
+ * @switches:	how often one was switched to here
  * @decay_at:	when warm stacks are looked at next
+ * @random:	state of the generator for stealing and select
+ * @seen_tick:	@tick as the monitor saw it; the monitor's
+ * @seen_at:	when it saw that first; the monitor's
+ *
+ * The holder's alone while it is inside, but for what says otherwise.
+ * Counters are read by others without a lock.
  */
 struct burrow_proc {
-	struct goroutine *queue[BURROW_QUEUE_LEN];
-	uint32_t head;
+	struct goroutine *next;
 	uint32_t tail;
+	uint32_t skip;
+	uint32_t skip_max;
 	uint64_t tick;
-	struct burrow_sleepers sleepers;
+	uint64_t switches;
+	struct goroutine *ring[BURROW_QUEUE_LEN];
+	uint32_t head __attribute__((aligned(64)));
+
+	struct burrow_thread *thread __attribute__((aligned(64)));
+	int index;
+	bool idle;
+	struct burrow_proc *idle_next;
+
+	struct burrow_timers timers;
+	struct burrow_io_ring *io;
+	uint32_t io_busy;
+
 	struct burrow_stack_cache cache;
 	struct goroutine_queue free;
+	uint32_t spare;
+	uint64_t id_next;
+	uint64_t id_end;
+	uint64_t created;
+	uint64_t ended;
 	int64_t decay_at;
+	uint64_t random;
+
+	uint64_t seen_tick;
+	int64_t seen_at;
 };
 
 /* What is to be done with the goroutine that was left. */
 enum burrow_after {
 	AFTER_NOTHING,
-	AFTER_QUEUE,
+	AFTER_QUEUE, /* at the tail of the processor's ring */
+	AFTER_QUEUE_GLOBAL,
 	AFTER_FREE,
+	AFTER_UNLOCK, /* a burrow_lock */
+	AFTER_CALL, /* a function */
+};
+
+/* Bits of thread.attention. */
+enum burrow_attention {
+	ATTENTION_STOP = 1, /* the world stops */
+	ATTENTION_LOST = 2, /* it has no processor any more */
+	ATTENTION_GONE = 4, /* the runtime has ended */
+	ATTENTION_BLOCKING = 8, /* in burrow_blocking(); own thread sets it */
+};
+
+/* thread.sleep: what kick must do. */
+enum burrow_sleep_state {
+	SLEEP_AWAKE,
+	SLEEP_FUTEX, /* on this word */
+	SLEEP_IO, /* in its processor's ring */
+	SLEEP_KICKED,
 };
 
 /**
  * struct burrow_thread - a thread that runs goroutines
+ * @inside:	in the runtime; it alone writes that
+ * @attention:	enum burrow_attention, as atomic bits; a futex while STOP is set
  * @current:	who runs on it, &@loop if none
  * @left:	whom it ran before
  * @after:	what is to be done with @left
- * @proc:	the processor it holds
+ * @after_fn:	what AFTER_CALL calls, AFTER_UNLOCK drops
+ * @after_arg:	its argument
+ * @proc:	the processor it holds; written under runtime.lock
  * @loop:	the thread's own stack, as if it were a goroutine
  * @exceptions:	the C++ library's per-thread state, NULL without C++
- * @blocking:	in burrow_blocking(): on the thread's stack
+ * @spinning:	looks for work and is counted in runtime.spinning
+ * @start_fn:	function of the goroutine that is being started
+ * @start_arg:	its argument
+ * @bound:	the goroutine that is locked to it
+ * @wanted:	@bound may run here as soon as there is a processor
+ * @sleep:	enum burrow_sleep_state; a futex
+ * @next:	list of all of them; under runtime.lock
+ * @spare_next:	list of those without a processor; under runtime.lock
+ * @spare:	on it
+ * @exited:	has left its loop; under runtime.lock
+ * @pthread:	handle
  * @tid:	of the kernel
  * @signal_stack: where signals are handled
  * @signal_old:	what was set before
  */
 struct burrow_thread {
+	uint32_t inside;
+	uint32_t attention;
 	struct goroutine *current;
+	struct burrow_proc *proc;
 	struct goroutine *left;
 	enum burrow_after after;
-	struct burrow_proc *proc;
-	struct goroutine loop;
+	void (*after_fn)(struct goroutine *g, void *arg);
+	void *after_arg;
 	uintptr_t *exceptions;
-	bool blocking;
+	bool spinning;
+	void (*start_fn)(void *arg);
+	void *start_arg;
+	struct goroutine *bound;
+	bool wanted;
+	uint32_t sleep;
+	struct burrow_thread *next;
+	struct burrow_thread *spare_next;
+	bool spare;
+	bool exited;
+	pthread_t pthread;
 	pid_t tid;
 	void *signal_stack;
 	stack_t signal_old;
+	struct goroutine loop;
 };
 
 /**
@@ -173,68 +296,84 @@ struct burrow_config {
 	enum burrow_backend backend;
 	size_t stack_max;
 	bool no_guard_install;
-};
-
-/**
- * struct burrow_dump_request - burrow_dump() of a thread that is no goroutine
- * @fd:		where to
- * @state:	1 asked, 2 done; a futex
- */
-struct burrow_dump_request {
-	int fd;
-	uint32_t state;
+	bool no_uring;
+	int64_t schedtrace_ns;
 };
 
 struct burrow_slab;
+struct burrow_region;
+struct burrow_event;
 
 /**
  * struct burrow_runtime - all there is, once
- * @lock:	see the head of this file
+ * @lock:	over what says so
  * @running:	between start and stop; changed under @lock
  * @config:	how
- * @pool:	of stacks
+ * @pool:	of stacks; outlives the run where threads are still in C code
  * @class:	of stacks where no other is asked
  * @queue:	goroutines that any processor may run; under @lock
  * @queued:	its length, for a look without the lock
  * @slabs:	of goroutines; under @lock
- * @alive:	how many goroutines there are
- * @created:	how many there ever were in this run
- * @switches:	how often one was switched to
- * @next_id:	lives on from run to run
- * @wake:	futex of a thread that waits for work
- * @idle:	a thread waits
- * @dump:	someone asks for a dump
+ * @free:	goroutine structs to use again; under @lock
+ * @regions:	memory of channels and timers; region.c
+ * @procs:	all there ever were in this run, NULL behind them
+ * @nr_procs:	how many may run; changed with the world stopped
+ * @threads:	all of them; under @lock
+ * @nr_threads:	how many; under @lock
+ * @spares:	threads without a processor; under @lock
+ * @idle:	processors without work; under @lock
+ * @nr_idle:	how many; changed under @lock, read without
+ * @spinning:	threads that look for work; atomic
+ * @away:	threads that are in C code without a processor: in
+ *		burrow_blocking() or as hogs; under @lock
+ * @waiters:	goroutines that wait for what comes from outside of the runtime
+ *		(events, signals); atomic
+ * @notified:	events that were notified, as a stack; atomic
+ * @next_id:	lives on from run to run; atomic
+ * @clock:	milliseconds since the start as the monitor last looked
+ * @started_at:	burrow_now() then
+ * @bell:	futex that the monitor sleeps on; bumped to wake it
+ * @deep:	the monitor sleeps until the bell rings
+ * @quit:	SIGQUIT has come
  * @main_fn:	the main goroutine's function
  * @main_arg:	its argument
  * @main_result: what it returned
  * @done:	it has returned
  * @told:	the line on stacks that can't be had was written
- * @thread:	the one there is
- * @proc:	the one there is
  */
 struct burrow_runtime {
 	pthread_mutex_t lock;
 	bool running;
 	struct burrow_config config;
-	struct burrow_stack_pool pool;
+	struct burrow_stack_pool *pool;
 	int class;
 	struct goroutine_queue queue;
 	size_t queued;
 	struct burrow_slab *slabs;
-	size_t alive;
-	uint64_t created;
-	uint64_t switches;
+	struct goroutine_queue free;
+	struct burrow_region *regions;
+	struct burrow_proc *procs[BURROW_PROCS_MAX + 1];
+	int nr_procs;
+	struct burrow_thread *threads;
+	int nr_threads;
+	struct burrow_thread *spares;
+	struct burrow_proc *idle;
+	uint32_t nr_idle;
+	uint32_t spinning;
+	uint32_t away;
+	uint32_t waiters;
+	struct burrow_event *notified;
 	uint64_t next_id;
-	uint32_t wake;
-	uint32_t idle;
-	struct burrow_dump_request *dump;
+	uint32_t clock;
+	int64_t started_at;
+	uint32_t bell;
+	uint32_t deep;
+	uint32_t quit;
 	int (*main_fn)(void *arg);
 	void *main_arg;
 	int main_result;
-	bool done;
+	uint32_t done;
 	bool told;
-	struct burrow_thread thread;
-	struct burrow_proc proc;
 };
 
 extern struct burrow_runtime burrow_runtime;
@@ -246,6 +385,53 @@ void burrow_self_set(struct burrow_thread *thread);
 /* The goroutine that runs here (in burrow_blocking() too), or NULL. */
 struct goroutine *burrow_current(void);
 
+/* enter.c: the rare ways in. */
+struct burrow_thread *burrow_enter_slow(struct burrow_thread *self,
+					const char *call);
+void burrow_enter_refuse(const char *call) __attribute__((noreturn));
+
+/*
+ * The way into the runtime, for the API's functions. The program ends with a
+ * line if this is no goroutine, or one in burrow_blocking(). May come back on
+ * another thread than it was called on: use what it returns, and what
+ * burrow_park() returns after that.
+ */
+static inline struct burrow_thread *
+burrow_enter_self(struct burrow_thread *self, const char *call)
+{
+	__atomic_store_n(&self->inside, 1, __ATOMIC_RELAXED);
+	/* Pairs with the heavy barrier in burrow_thread_stop(). */
+	burrow_barrier_light();
+	if (burrow_unlikely(
+		    __atomic_load_n(&self->attention, __ATOMIC_RELAXED)))
+		return burrow_enter_slow(self, call);
+	return self;
+}
+
+static inline struct burrow_thread *burrow_enter(const char *call)
+{
+	struct burrow_thread *self = burrow_self();
+
+	if (burrow_unlikely(!self))
+		burrow_enter_refuse(call);
+	return burrow_enter_self(self, call);
+}
+
+/* The same for functions that return -EPERM where this is no goroutine: NULL. */
+static inline struct burrow_thread *burrow_enter_try(const char *call)
+{
+	struct burrow_thread *self = burrow_self();
+
+	return burrow_likely(self != NULL) ? burrow_enter_self(self, call) :
+					     NULL;
+}
+
+/* Back to the program's code: everything done inside is seen before this. */
+static inline void burrow_leave(struct burrow_thread *self)
+{
+	__atomic_store_n(&self->inside, 0, __ATOMIC_RELEASE);
+}
+
 /* options.c: 0, or a negative errno with a line on standard error. */
 int burrow_config_read(struct burrow_config *config,
 		       const struct burrow_options *opts);
@@ -253,28 +439,147 @@ int burrow_config_read(struct burrow_config *config,
 /* Copies a struct that begins with its size as the caller knows it. */
 int burrow_sized_copy(void *to, size_t size, const void *from, size_t least);
 
-/* goroutine.c */
+/* goroutine.c; @self NULL: a foreign thread that holds runtime.lock. */
 struct goroutine *goroutine_new(struct burrow_thread *self);
 void goroutine_free(struct burrow_proc *proc, struct goroutine *g);
 void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg);
-void goroutine_slabs_free(void);
+const char *goroutine_reason_name(const struct goroutine *g);
 void goroutine_queue_push(struct goroutine_queue *queue, struct goroutine *g);
 struct goroutine *goroutine_queue_pop(struct goroutine_queue *queue);
 
-/* sleep.c: the heap; times are of burrow_now(). */
-int burrow_sleepers_add(struct burrow_sleepers *s, int64_t when,
-			struct goroutine *g);
-struct goroutine *burrow_sleepers_due(struct burrow_sleepers *s, int64_t now);
-void burrow_sleepers_free(struct burrow_sleepers *s);
+/*
+ * region.c: memory for objects that nobody frees: it goes when the runtime
+ * stops. Zeroed, aligned to 16; NULL: none.
+ */
+void *burrow_region_alloc(struct burrow_thread *self, size_t size);
+
+/*
+ * Parking and waking, for whoever makes goroutines wait. All of it inside.
+ *
+ * burrow_park() stops the current goroutine; when nobody runs on its stack any
+ * more, @lock is dropped (NULL: nothing is). It returns when somebody has
+ * called burrow_ready(), with the thread it came back on. The caller must have
+ * made sure that somebody will: its waiter is in a queue under @lock, or its
+ * timeout is set (burrow_park_call(): by @fn, once nobody runs on the stack).
+ */
+struct burrow_thread *burrow_park(struct burrow_thread *self,
+				  enum goroutine_reason why,
+				  struct burrow_lock *lock);
+struct burrow_thread *
+burrow_park_call(struct burrow_thread *self, enum goroutine_reason why,
+		 void (*fn)(struct goroutine *g, void *arg), void *arg);
+
+/* Runs soon, before others that wait here; for one that was just served. */
+void burrow_ready(struct burrow_thread *self, struct goroutine *g);
+
+/* Runs after all others that wait here. */
+void burrow_ready_last(struct burrow_thread *self, struct goroutine *g);
+
+/* From a thread without a processor. Not from signal handlers. */
+void burrow_ready_foreign(struct goroutine *g);
+
+/* Lets others run; comes back on the thread returned. */
+struct burrow_thread *burrow_pass(struct burrow_thread *self);
+
+/* Starts a goroutine from inside. 0, -ENOMEM, -EAGAIN. */
+int burrow_spawn(struct burrow_thread *self, int class, const char *name,
+		 void (*fn)(void *arg), void *arg, void *site);
+
+/*
+ * wait.c: queues up, parks and comes back: the whole of most blocking calls.
+ *
+ * @lock guards @queue and is held; it is not when this returns. The waiter is
+ * that of the current goroutine, its elem, index and so on as the caller set
+ * them. @deadline is BURROW_FOREVER or a time of burrow_now(). *@self becomes
+ * the thread it came back on. Returns waiter.result as the waker set it, or
+ * -ETIMEDOUT, or -ENOMEM (no timeout could be set; it did not wait).
+ */
+int burrow_wait(struct burrow_thread **self, struct burrow_lock *lock,
+		struct burrow_waitq *queue, enum goroutine_reason why,
+		int64_t deadline);
+
+/*
+ * With the queue's lock held: takes @w out and makes its goroutine ready with
+ * @result. A waiter of a select must have been claimed.
+ */
+void burrow_wake(struct burrow_thread *self, struct burrow_waiter *w,
+		 int result);
+
+/*
+ * The first waiter that can be had, taken out of the queue (under its lock);
+ * those of selects are claimed, and dropped if another case took them.
+ */
+struct burrow_waiter *burrow_waitq_take(struct burrow_waitq *queue);
+
+/* Of several who could end a select only one may; true: it is the caller. */
+static inline bool burrow_claim(struct goroutine *g)
+{
+	if (burrow_solo) {
+		if (g->claimed)
+			return false;
+		g->claimed = 1;
+		return true;
+	}
+	return !__atomic_exchange_n(&g->claimed, 1, __ATOMIC_ACQ_REL);
+}
+
+/* Random bits of the processor's own; not for secrets. */
+static inline uint32_t burrow_random(struct burrow_proc *proc)
+{
+	/* xorshift64*, Vigna 2016 */
+	proc->random ^= proc->random >> 12;
+	proc->random ^= proc->random << 25;
+	proc->random ^= proc->random >> 27;
+	return (proc->random * 0x2545f4914f6cdd1dULL) >> 32;
+}
+
+/* runq.c: the queues of runnable goroutines. */
+void burrow_runq_push(struct burrow_proc *proc, struct goroutine *g);
+struct goroutine *burrow_runq_pop(struct burrow_proc *proc);
+struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
+				    struct burrow_proc *victim, bool next);
+bool burrow_runq_empty(const struct burrow_proc *proc);
+void burrow_global_push(struct goroutine *g); /* under runtime.lock */
+struct goroutine *burrow_global_take(struct burrow_proc *proc);
 
 /* sched.c */
 void burrow_sched_loop(struct burrow_thread *self);
-void burrow_sched_ready(struct goroutine *g);
-void burrow_sched_park(struct burrow_thread *self, enum goroutine_reason why);
 void burrow_sched_wake(void);
+void burrow_switch_to(struct burrow_thread *self, struct goroutine *to,
+		      enum burrow_after after);
+struct goroutine *burrow_sched_pick(struct burrow_thread *self);
 
-/* The thread, if a goroutine runs on it that may be switched from. */
-struct burrow_thread *burrow_sched_enter(const char *call);
+/* idle.c: finding work when the own queue is empty, sleeping, deadlock. */
+struct goroutine *burrow_find(struct burrow_thread *self);
+void burrow_thread_kick(struct burrow_thread *thread);
+void burrow_futex_sleep(struct burrow_thread *self, int64_t until);
+
+/* thread.c */
+int burrow_thread_start(struct burrow_proc *proc); /* under runtime.lock */
+void burrow_thread_spare(struct burrow_thread *self);
+int burrow_proc_hand_over(struct burrow_proc *proc); /* under runtime.lock */
+
+/*
+ * world.c: nobody is inside but the caller between these two; threads outside
+ * go on in their C code and wait where they enter. @self NULL: a foreign
+ * thread. Not under any lock.
+ */
+void burrow_world_stop(struct burrow_thread *self);
+void burrow_world_start(struct burrow_thread *self);
+
+/* True: the thread is outside, and will look at @bit before it goes on inside. */
+bool burrow_thread_stop(struct burrow_thread *thread, uint32_t bit);
+
+/* proc.c: processors come and go. */
+struct burrow_proc *burrow_proc_new(int index);
+void burrow_proc_free(struct burrow_proc *proc);
+
+/* monitor.c: runs on the thread that called burrow_run(). */
+void burrow_monitor(void);
+void burrow_bell(void); /* from signal handlers too */
+
+/* event.c */
+void burrow_events_serve(struct burrow_thread *self);
 
 /* fork.c */
 void burrow_fork_watch(void);
@@ -283,16 +588,31 @@ void burrow_fork_watch(void);
 void burrow_call_on_thread(struct burrow_thread *self, void (*fn)(void *arg),
 			   void *arg);
 
-/* debug/crash.c: signal handlers and the stack they run on. */
-int burrow_crash_open(struct burrow_thread *self);
-void burrow_crash_close(struct burrow_thread *self);
+/* debug/crash.c: signal handlers, and the stack of each thread they run on. */
+void burrow_crash_open(void);
+void burrow_crash_close(void);
+int burrow_crash_thread_open(struct burrow_thread *self);
+void burrow_crash_thread_close(struct burrow_thread *self);
 void burrow_crash_no_stack(struct goroutine *g, int err)
 	__attribute__((noreturn));
 
 /*
- * debug/dump.c: without asking, from the runtime's thread; from a signal
- * handler with its third argument.
+ * debug/dump.c: every goroutine; with the world stopped, or from a program that
+ * is about to end.
  */
-void burrow_dump_all(int fd, const void *ucontext);
+void burrow_dump_all(int fd);
+
+/*
+ * io/: what the scheduler asks of it. open: 0 or negative errno. poll: submits
+ * what waits to be submitted, makes ready whoever is served, and waits until
+ * that or @until (0: not at all); the holder of the processor calls it, inside
+ * but where it waits: then it has left, and entered again when it comes back.
+ * kick: ends the wait, from any thread. close: with the processor's holder
+ * gone, after burrow_io_cancel_all().
+ */
+int burrow_io_open(struct burrow_proc *proc);
+void burrow_io_close(struct burrow_proc *proc);
+void burrow_io_poll(struct burrow_thread *self, int64_t until);
+void burrow_io_kick(struct burrow_proc *proc);
 
 #endif /* BURROW_SCHED_H */

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The slow ends of lock.h: waiting for a lock, and the heavy barrier.
+ */
+#define _GNU_SOURCE
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../arch/arch.h"
+#include "lock.h"
+
+#define SPINS 100 /* looks before the CPU is offered to the holder */
+
+bool burrow_solo;
+bool burrow_barrier_fenced;
+
+void burrow_lock_wait(struct burrow_lock *lock)
+{
+	int spins = 0;
+
+	do {
+		while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED)) {
+			if (++spins % SPINS)
+				burrow_arch_relax();
+			else
+				sched_yield();
+		}
+	} while (__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE));
+}
+
+static long membarrier(int command)
+{
+	return syscall(SYS_membarrier, command, 0, 0);
+}
+
+/* Before the first thread starts, in each run: a child of fork() is not registered. */
+void burrow_barrier_open(void)
+{
+	burrow_barrier_fenced =
+		membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ||
+		membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+void burrow_barrier_heavy(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!burrow_barrier_fenced)
+		membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}

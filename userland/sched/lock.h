@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Short locks, and barriers of which one side pays for both.
+ *
+ * A burrow_lock is held for a few dozen instructions, and only by threads that
+ * hold a processor and are inside the runtime: such a thread never loses its
+ * processor, so the holder always gets on. Where there is one processor only
+ * its holder can come here, and taking the lock is no atomic operation at all
+ * (burrow_solo; it changes with the world stopped). Releasing writes the word
+ * in any case.
+ *
+ * burrow_barrier_light() on the path that is taken all the time pairs with
+ * burrow_barrier_heavy() on the one that is taken now and then: a full barrier
+ * between what each side wrote before and reads after. The heavy side has the
+ * kernel interrupt the threads of this process that run (membarrier(2),
+ * PRIVATE_EXPEDITED); where that call is refused the light one is a fence.
+ */
+#ifndef BURROW_LOCK_H
+#define BURROW_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define burrow_likely(x) __builtin_expect(!!(x), 1)
+#define burrow_unlikely(x) __builtin_expect(!!(x), 0)
+
+/* One processor: its holder is alone inside. Changed with the world stopped. */
+extern bool burrow_solo;
+
+/* No membarrier(2): light barriers are fences. Set before threads start. */
+extern bool burrow_barrier_fenced;
+
+void burrow_barrier_open(void);
+void burrow_barrier_heavy(void);
+
+static inline void burrow_barrier_light(void)
+{
+	if (burrow_unlikely(burrow_barrier_fenced))
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/**
+ * struct burrow_lock - a spin lock
+ * @held:	1 while it is taken by a processor that is not alone
+ *
+ * Zero is free.
+ */
+struct burrow_lock {
+	uint32_t held;
+};
+
+void burrow_lock_wait(struct burrow_lock *lock);
+
+static inline void burrow_lock_take(struct burrow_lock *lock)
+{
+	if (burrow_likely(burrow_solo))
+		return;
+	if (burrow_unlikely(
+		    __atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE)))
+		burrow_lock_wait(lock);
+}
+
+static inline void burrow_lock_drop(struct burrow_lock *lock)
+{
+	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
+}
+
+#endif /* BURROW_LOCK_H */
