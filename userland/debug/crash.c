@@ -85,9 +85,9 @@ static void no_memory(const struct burrow_stack_arena *arena, uint32_t slot,
 	goroutine_each(match, &find);
 	burrow_print(STDERR_FILENO,
 		     "burrow: goroutine %lu%s%s%s: out of stack memory: %s\n",
-		     find.id, find.g && find.g->name[0] ? " (" : "",
-		     find.g ? find.g->name : "",
-		     find.g && find.g->name[0] ? ")" : "", why);
+		     find.id, find.g && find.g->name ? " (" : "",
+		     find.g && find.g->name ? find.g->name : "",
+		     find.g && find.g->name ? ")" : "", why);
 	burrow_backtrace_interrupted(STDERR_FILENO, ucontext);
 }
 
@@ -99,7 +99,7 @@ static void on_fault(int sig, siginfo_t *info, void *ucontext)
 
 	/* The loop touches a new stack too: its first bytes. */
 	if (burrow_self() && info->si_code > 0)
-		arena = burrow_stack_find(&burrow_runtime.pool, info->si_addr);
+		arena = burrow_stack_find(burrow_runtime.pool, info->si_addr);
 	if (arena && sig == SIGBUS) {
 		no_memory(arena,
 			  ((char *)info->si_addr - arena->base) / arena->stride,
@@ -126,14 +126,11 @@ void burrow_crash_no_stack(struct goroutine *g, int err)
 
 static void on_quit(int sig, siginfo_t *info, void *ucontext)
 {
+	(void)sig;
 	(void)info;
-	if (burrow_self() != &burrow_runtime.thread) {
-		syscall(SYS_tgkill, getpid(), burrow_runtime.thread.tid, sig);
-		return;
-	}
-	burrow_print(STDERR_FILENO, "burrow: SIGQUIT\n");
-	burrow_dump_all(STDERR_FILENO, ucontext);
-	_exit(2);
+	(void)ucontext;
+	burrow_runtime.quit = 1;
+	burrow_bell();
 }
 
 static void on_pipe(int sig)
@@ -173,10 +170,9 @@ static void watch_quit(void)
 		sigaction(SIGQUIT, &sa, NULL);
 }
 
-int burrow_crash_open(struct burrow_thread *self)
+int burrow_crash_thread_open(struct burrow_thread *self)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
-	stack_t stack = { .ss_size = SIGNAL_STACK };
 	char *p;
 
 	p = mmap(NULL, page + SIGNAL_STACK, PROT_READ | PROT_WRITE,
@@ -185,13 +181,31 @@ int burrow_crash_open(struct burrow_thread *self)
 		return -errno;
 	mprotect(p, page, PROT_NONE);
 	self->signal_stack = p;
-	stack.ss_sp = p + page;
+	return 0;
+}
+
+void burrow_crash_thread_install(struct burrow_thread *self)
+{
+	stack_t stack = { .ss_size = SIGNAL_STACK };
+
+	stack.ss_sp = (char *)self->signal_stack + sysconf(_SC_PAGESIZE);
 	sigaltstack(&stack, &self->signal_old);
+}
+
+void burrow_crash_thread_close(struct burrow_thread *self)
+{
+	stack_t off = { .ss_flags = SS_DISABLE };
+
+	sigaltstack(&off, NULL);
+	munmap(self->signal_stack, sysconf(_SC_PAGESIZE) + SIGNAL_STACK);
+}
+
+void burrow_crash_open(void)
+{
 	watch_fault(SIGSEGV, &old_segv);
 	watch_fault(SIGBUS, &old_bus);
 	watch_quit();
 	quieten_pipe();
-	return 0;
 }
 
 /* Puts back what is still ours: the program may have set others meanwhile. */
@@ -205,11 +219,9 @@ static void unwatch(int sig, void (*handler)(int, siginfo_t *, void *),
 		sigaction(sig, old, NULL);
 }
 
-void burrow_crash_close(struct burrow_thread *self)
+void burrow_crash_close(void)
 {
 	unwatch(SIGSEGV, on_fault, &old_segv);
 	unwatch(SIGBUS, on_fault, &old_bus);
 	unwatch(SIGQUIT, on_quit, &old_quit);
-	sigaltstack(&self->signal_old, NULL);
-	munmap(self->signal_stack, sysconf(_SC_PAGESIZE) + SIGNAL_STACK);
 }

@@ -15,9 +15,8 @@
 
 #include "../sched/sched.h"
 #include "backtrace.h"
+#include "dump.h"
 #include "print.h"
-
-#define PATIENCE_NS 1000000000LL
 
 /**
  * struct dump - one on its way
@@ -39,7 +38,7 @@ static const char *state_name(const struct goroutine *g)
 	case GOROUTINE_RUNNING:
 		return "running";
 	default:
-		return g->reason == GOROUTINE_SLEEP ? "sleeping" : "parked";
+		return goroutine_reason_name(g);
 	}
 }
 
@@ -49,7 +48,7 @@ static void dump_one(struct goroutine *g, void *arg)
 
 	burrow_print(dump->fd, "goroutine %lu%s%s%s: %s\n", g->id,
 		     BURROW_NAME_ARGS(g), state_name(g));
-	if (!dump->traces || !g->stack.arena)
+	if (!dump->traces || !g->stack.arena || (g->state == GOROUTINE_RUNNING && g != burrow_current()))
 		return;
 	if (g != burrow_current())
 		burrow_backtrace_parked(dump->fd, g->context);
@@ -59,85 +58,39 @@ static void dump_one(struct goroutine *g, void *arg)
 		burrow_backtrace(dump->fd);
 }
 
-void burrow_dump_all(int fd, const void *ucontext)
+void burrow_dump_all(int fd)
 {
-	struct dump dump = { .fd = fd, .ucontext = ucontext, .traces = true };
+	struct dump dump = { .fd = fd, .traces = true };
 
 	goroutine_each(dump_one, &dump);
 }
 
+int burrow_stop_signal = 23;
+
+void burrow_dump_quit(void)
+{
+	burrow_print(STDERR_FILENO, "burrow: SIGQUIT\n");
+	burrow_world_try_stop(NULL, 1000000000);
+	burrow_dump_all(STDERR_FILENO);
+	_exit(2);
+}
+
 static void dump_here(void *arg)
 {
-	burrow_dump_all(*(int *)arg, NULL);
-}
-
-static void wait_a_second(struct burrow_dump_request *request)
-{
-	const struct timespec step = { .tv_nsec = 100000000 };
-	int64_t until = burrow_now() + PATIENCE_NS;
-
-	while (__atomic_load_n(&request->state, __ATOMIC_ACQUIRE) == 1 &&
-	       burrow_now() < until)
-		syscall(SYS_futex, &request->state, FUTEX_WAIT_PRIVATE, 1,
-			&step, NULL, 0);
-}
-
-/* Takes the request back; false: it is being served, or was. */
-static bool retract(struct burrow_dump_request *request)
-{
-	return __atomic_compare_exchange_n(&burrow_runtime.dump, &request, NULL,
-					   false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_RELAXED);
-}
-
-static bool ask(struct burrow_dump_request *request)
-{
-	struct burrow_dump_request *none = NULL;
-
-	if (!__atomic_compare_exchange_n(&burrow_runtime.dump, &none, request,
-					 false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_RELAXED))
-		return false;
-	burrow_sched_wake();
-	wait_a_second(request);
-	if (retract(request))
-		return false;
-	while (__atomic_load_n(&request->state, __ATOMIC_ACQUIRE) == 1)
-		usleep(1000);
-	return true;
-}
-
-static int dump_foreign(int fd)
-{
-	struct burrow_dump_request request = { .fd = fd, .state = 1 };
-	struct dump dump = { .fd = fd };
-	int ret = -ESRCH;
-
-	if (!__atomic_load_n(&burrow_runtime.running, __ATOMIC_ACQUIRE))
-		return ret;
-	if (ask(&request))
-		return 0;
-
-	pthread_mutex_lock(&burrow_runtime.lock);
-	if (burrow_runtime.running) {
-		burrow_print(fd,
-			     "burrow: the runtime is busy: no backtraces\n");
-		goroutine_each(dump_one, &dump);
-		ret = 0;
-	}
-	pthread_mutex_unlock(&burrow_runtime.lock);
-	return ret;
+	burrow_dump_all(*(int *)arg);
 }
 
 int burrow_dump(int fd)
 {
 	struct burrow_thread *self = burrow_self();
 
-	if (!self)
-		return dump_foreign(fd);
-	if (self->blocking || !burrow_current())
-		burrow_dump_all(fd, NULL);
-	else
+	if (!__atomic_load_n(&burrow_runtime.running, __ATOMIC_ACQUIRE))
+		return -ESRCH;
+	burrow_world_stop(self);
+	if (self && burrow_current())
 		burrow_call_on_thread(self, dump_here, &fd);
+	else
+		burrow_dump_all(fd);
+	burrow_world_start(self);
 	return 0;
 }

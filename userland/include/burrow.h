@@ -44,8 +44,9 @@ enum burrow_backend {
 /**
  * struct burrow_options - how the runtime is to run
  * @size:	sizeof(struct burrow_options)
- * @procs:	goroutines that may run at the same time; more than one is
- *		accepted, and one is what there is
+ * @procs:	goroutines that may run at the same time, 1024 at most; by default
+ *		as many as the process has CPUs, by its affinity and by the quota
+ *		of its cgroup
  * @backend:	where stacks come from
  * @stack_max:	bytes that a goroutine may use of its stack, rounded up so that
  *		stack and guard fill a power of two; 224 KiB by default, 896 MiB
@@ -83,6 +84,9 @@ struct burrow_go_options {
  * @stack_grows: page faults that made a stack larger, as far as the backend
  *		knows (mmap does not)
  * @stacks_warm: stacks of ended goroutines kept for new ones
+ * @procs:	goroutines that may run at the same time
+ * @procs_idle:	how many of those find nothing to run now
+ * @threads:	that the runtime has started
  */
 struct burrow_stats {
 	size_t size;
@@ -92,6 +96,9 @@ struct burrow_stats {
 	uint64_t stack_bytes;
 	uint64_t stack_grows;
 	uint64_t stacks_warm;
+	uint64_t procs;
+	uint64_t procs_idle;
+	uint64_t threads;
 };
 
 /**
@@ -100,8 +107,10 @@ struct burrow_stats {
  * @fn:		the main goroutine
  * @arg:	its argument
  *
- * Returns when @fn does; goroutines that are left end with it, where they are.
- * May be called again then. Handles SIGSEGV and SIGBUS meanwhile, for stacks
+ * Goroutines run on threads of the runtime's own; the calling one waits, and
+ * watches over them. Returns when @fn does; goroutines that are left end with it,
+ * where they are, those in plain C code at their next call into the library. May
+ * be called again then. Handles SIGSEGV and SIGBUS meanwhile, for stacks
  * that overflow, and passes others to the handlers that were there; SIGQUIT,
  * if it was at its default, dumps all goroutines and exits with 2. SIGPIPE, if
  * at its default, does nothing from then on.
@@ -183,15 +192,48 @@ uint64_t burrow_id(void);
 size_t burrow_num_goroutines(void);
 
 /**
+ * burrow_set_procs() - how many goroutines may run at the same time
+ * @n:		1 to 1024; 0 changes nothing
+ *
+ * From any thread while the runtime runs. Takes effect at once upwards, and as
+ * goroutines come to their next switch downwards.
+ *
+ * Return: what it was before, or -EINVAL, -ESRCH if no runtime runs, -ENOMEM.
+ */
+int burrow_set_procs(int n);
+
+/**
+ * burrow_lock_thread() - keep this goroutine on the thread that it runs on
+ *
+ * For libraries with state in thread-locals. Until burrow_unlock_thread() was
+ * called as often, or the goroutine ends, it runs on this thread only and nobody
+ * else runs on it. Each switch then takes a hand-over between two threads.
+ */
+void burrow_lock_thread(void);
+
+/**
+ * burrow_unlock_thread() - undo burrow_lock_thread()
+ */
+void burrow_unlock_thread(void);
+
+/**
  * burrow_blocking() - run code that may block or fork on the thread's stack
  * @fn:		the code; calls that may park end the process with a line
  * @arg:	its argument
  *
- * Other goroutines wait meanwhile. fork() works in @fn (elsewhere in a
+ * Others run meanwhile: the goroutine gives its processor up if it is missed,
+ * and comes back when it gets one again. fork() works in @fn (elsewhere in a
  * goroutine it ends the process with a line); the child has no goroutines and
  * must not return from @fn.
  */
 void burrow_blocking(void (*fn)(void *arg), void *arg);
+
+/**
+ * burrow_blocking_nogc() - the same for code that touches no collected memory
+ * @fn:		the code
+ * @arg:	its argument
+ */
+void burrow_blocking_nogc(void (*fn)(void *arg), void *arg);
 
 /**
  * burrow_stats() - read counters
@@ -207,8 +249,7 @@ int burrow_stats(struct burrow_stats *stats);
  * burrow_dump() - write the state and the backtrace of every goroutine
  * @fd:		where to
  *
- * From any thread; from one that is no goroutine, the runtime is asked to do
- * it, and where it does not come to it in a second, backtraces are missing.
+ * From any thread. Goroutines stop meanwhile; those in plain C code go on.
  *
  * Return: 0, or -ESRCH if no runtime runs.
  */
@@ -219,5 +260,12 @@ int burrow_dump(int fd);
 #ifdef __cplusplus
 }
 #endif
+
+#include "burrow/chan.h"
+#include "burrow/ctx.h"
+#include "burrow/event.h"
+#include "burrow/io.h"
+#include "burrow/sync.h"
+#include "burrow/timer.h"
 
 #endif /* BURROW_H */

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Code that wants the thread's own stack, and fork(), which is the reason.
+ * Code that wants the thread's own stack, because it blocks or because it forks.
  *
- * A child has none of the stacks that come from the module, and would be a
- * second runtime with the first one's state where they come from mmap. So a
+ * In burrow_blocking() a thread is outside, and can lose its processor like any
+ * other that is. If others wait for the processor already, it gives it away
+ * itself before it goes; otherwise it keeps it, and the monitor takes it when it
+ * is missed. Coming back it goes on if it has one still, or else queues up.
+ *
+ * A child of fork() has none of the stacks that come from the module, and would
+ * be a second runtime with the first one's state where they come from mmap. So a
  * goroutine that forks is stopped, on either backend, before anything is
  * copied. In burrow_blocking() it may fork: the child runs on a copy of the
  * thread's stack. posix_spawn(), system() and vfork() run no handlers of fork.
@@ -12,35 +17,50 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "../arch/arch.h"
 #include "../debug/print.h"
+#include "../debug/sanitize.h"
 #include "sched.h"
+
+static bool is_blocking(const struct burrow_thread *self)
+{
+	return __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
+	       ATTENTION_BLOCKING;
+}
 
 static void before_fork(void)
 {
 	struct burrow_thread *self = burrow_self();
 
-	if (self && self->current != &self->loop && !self->blocking)
+	if (self && self->current != &self->loop && !is_blocking(self))
 		burrow_misuse(
 			"fork",
 			"in a goroutine it works in burrow_blocking() only");
+	pthread_mutex_lock(&burrow_world);
 	pthread_mutex_lock(&burrow_runtime.lock);
 }
 
 static void after_fork_parent(void)
 {
 	pthread_mutex_unlock(&burrow_runtime.lock);
+	pthread_mutex_unlock(&burrow_world);
 }
 
 /* The child has no runtime, and may start one. */
 static void after_fork_child(void)
 {
-	burrow_runtime.running = false;
-	burrow_runtime.alive = 0;
+	struct burrow_runtime *rt = &burrow_runtime;
+
+	rt->running = false;
+	rt->threads = NULL;
+	rt->nr_threads = 0;
+	memset(rt->procs, 0, sizeof(rt->procs));
 	burrow_self_set(NULL);
-	pthread_mutex_unlock(&burrow_runtime.lock);
+	pthread_mutex_unlock(&rt->lock);
+	pthread_mutex_unlock(&burrow_world);
 }
 
 /* Once in a process: handlers of fork() can't be taken back. */
@@ -53,9 +73,12 @@ void burrow_fork_watch(void)
 void burrow_call_on_thread(struct burrow_thread *self, void (*fn)(void *arg),
 			   void *arg)
 {
-	uintptr_t top = (uintptr_t)self->loop.context & ~(uintptr_t)15;
+	void *top = (void *)((uintptr_t)self->loop.context & ~(uintptr_t)15);
 
-	burrow_arch_call((void *)top, fn, arg);
+	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
+		burrow_san_call(self, top, fn, arg);
+	else
+		burrow_arch_call(top, fn, arg);
 }
 
 /**
@@ -84,20 +107,56 @@ static void call_blocking(void *arg)
 	abort();
 }
 
+/* Gives the processor to a spare thread if somebody waits for it. */
+static void give_up_proc(struct burrow_thread *self)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_proc *proc = self->proc;
+
+	if (burrow_runq_empty(proc) && !proc->next && !rt->queued)
+		return;
+	pthread_mutex_lock(&rt->lock);
+	if (rt->spares && !self->bound) {
+		rt->away++;
+		__atomic_or_fetch(&self->attention, ATTENTION_LOST,
+				  __ATOMIC_SEQ_CST);
+		self->proc = NULL;
+		proc->thread = NULL;
+		burrow_proc_man(proc);
+	}
+	pthread_mutex_unlock(&rt->lock);
+}
+
+static struct burrow_thread *enter_blocking(void)
+{
+	struct burrow_thread *self = burrow_enter("burrow_blocking");
+
+	give_up_proc(self);
+	__atomic_or_fetch(&self->attention, ATTENTION_BLOCKING,
+			  __ATOMIC_SEQ_CST);
+	burrow_leave(self);
+	return self;
+}
+
 void burrow_blocking(void (*fn)(void *arg), void *arg)
 {
 	struct blocking b = { .fn = fn, .arg = arg, .pid = getpid() };
 	struct burrow_thread *self = burrow_self();
 
 	if (!burrow_current())
-		burrow_misuse("burrow_blocking",
-			      "called by a thread that runs no goroutine");
-	if (self->blocking) {
+		burrow_enter_refuse("burrow_blocking");
+	if (is_blocking(self)) {
 		fn(arg);
 		return;
 	}
-
-	self->blocking = true;
+	self = enter_blocking();
 	burrow_call_on_thread(self, call_blocking, &b);
-	self->blocking = false;
+	__atomic_and_fetch(&self->attention, ~ATTENTION_BLOCKING,
+			   __ATOMIC_SEQ_CST);
+	burrow_leave(burrow_enter_self(self, "burrow_blocking"));
+}
+
+void burrow_blocking_nogc(void (*fn)(void *arg), void *arg)
+{
+	burrow_blocking(fn, arg);
 }

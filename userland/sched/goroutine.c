@@ -4,20 +4,33 @@
  *
  * They come from slabs of the system's memory, never from malloc: a dump or a
  * debugger walks the slabs and so finds every goroutine, and a program that
- * broke its heap can still be looked at. A slab stays until the runtime stops;
- * structs of goroutines that ended are used again by their processor.
+ * broke its heap can still be looked at. A slab stays until the runtime stops.
+ * Structs of goroutines that ended are used again by the processor that they
+ * ended on; what gathers on one goes to the others through the runtime.
+ *
+ * A processor also keeps a few promises of stacks and takes ids by the batch,
+ * so that starting a goroutine touches nothing that is shared.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../debug/sanitize.h"
 #include "sched.h"
 
 #define SLAB_FIRST (64UL << 10)
 #define SLAB_MAX (16UL << 20)
+#define FREE_MAX 256 /* structs that a processor keeps */
+#define FREE_BATCH 128
+#define SPARE_MAX 128 /* promises that a processor keeps */
+#define SPARE_BATCH 64
+#define ID_BATCH 32
 
 /* A million of them should be a small part of what their stacks take. */
-_Static_assert(sizeof(struct goroutine) <= 128, "goroutine grew");
+#ifndef BURROW_TSAN
+_Static_assert(sizeof(struct goroutine) <= 192, "goroutine grew");
+#endif
 
 /**
  * struct burrow_slab - a piece of memory full of goroutines
@@ -34,6 +47,42 @@ struct burrow_slab {
 	size_t room;
 	struct goroutine g[] __attribute__((aligned(64)));
 };
+
+/* A name, or a free place for one. */
+union name {
+	union name *next;
+	char text[BURROW_NAME_BYTES];
+};
+
+static const char *const reasons[GOROUTINE_REASONS] = {
+	[GOROUTINE_SLEEP] = "sleep",
+	[GOROUTINE_CHAN_SEND] = "chan send",
+	[GOROUTINE_CHAN_RECV] = "chan receive",
+	[GOROUTINE_CHAN_SEND_NIL] = "chan send (nil chan)",
+	[GOROUTINE_CHAN_RECV_NIL] = "chan receive (nil chan)",
+	[GOROUTINE_SELECT] = "select",
+	[GOROUTINE_SELECT_NONE] = "select (no cases)",
+	[GOROUTINE_MUTEX] = "mutex lock",
+	[GOROUTINE_RWMUTEX_READ] = "rwmutex read lock",
+	[GOROUTINE_RWMUTEX_WRITE] = "rwmutex lock",
+	[GOROUTINE_COND] = "cond wait",
+	[GOROUTINE_WAITGROUP] = "waitgroup wait",
+	[GOROUTINE_ONCE] = "once",
+	[GOROUTINE_SEM] = "semaphore acquire",
+	[GOROUTINE_EVENT] = "event wait",
+	[GOROUTINE_IO_READ] = "I/O read",
+	[GOROUTINE_IO_WRITE] = "I/O write",
+	[GOROUTINE_IO_ACCEPT] = "I/O accept",
+	[GOROUTINE_IO_CONNECT] = "I/O connect",
+	[GOROUTINE_IO_POLL] = "I/O poll",
+	[GOROUTINE_IO_FILE] = "I/O file",
+	[GOROUTINE_IO_CLOSE] = "I/O close",
+};
+
+const char *goroutine_reason_name(const struct goroutine *g)
+{
+	return g->reason < GOROUTINE_REASONS ? reasons[g->reason] : "?";
+}
 
 void goroutine_queue_push(struct goroutine_queue *queue, struct goroutine *g)
 {
@@ -78,45 +127,202 @@ static struct burrow_slab *slab_add(void)
 	return slab;
 }
 
-static struct goroutine *slab_get(void)
+/* Under runtime.lock. */
+static struct goroutine *struct_get(void)
 {
 	struct burrow_slab *slab = burrow_runtime.slabs;
+	struct goroutine *g = goroutine_queue_pop(&burrow_runtime.free);
 
+	if (g)
+		return g;
 	if (!slab || slab->used == slab->room)
 		slab = slab_add();
 	return slab ? &slab->g[slab->used++] : NULL;
 }
 
-/* @self: the calling thread's part, NULL: it has none and holds the lock. */
+/* Under runtime.lock. */
+static bool refill(struct burrow_proc *proc)
+{
+	struct goroutine *g;
+	int i;
+
+	for (i = 0; i < FREE_BATCH; i++) {
+		g = struct_get();
+		if (!g)
+			break;
+		goroutine_queue_push(&proc->free, g);
+	}
+	return i > 0;
+}
+
+static uint64_t next_id(struct burrow_proc *proc)
+{
+	uint64_t *shared = &burrow_runtime.next_id;
+
+	if (!proc)
+		return __atomic_add_fetch(shared, 1, __ATOMIC_RELAXED);
+	if (proc->id_next == proc->id_end) {
+		proc->id_end = __atomic_add_fetch(shared, ID_BATCH,
+						  __ATOMIC_RELAXED);
+		proc->id_next = proc->id_end - ID_BATCH;
+	}
+	return ++proc->id_next;
+}
+
+/* The timeout is left as it is: its last entry may still be in a heap. */
+static void init(struct goroutine *g, uint64_t id)
+{
+	g->context = NULL;
+	g->stack.arena = NULL;
+	g->id = id;
+	g->main = false;
+	g->claimed = 0;
+	g->waiter.queue = NULL;
+	g->name = NULL;
+	g->bound = NULL;
+}
+
 struct goroutine *goroutine_new(struct burrow_thread *self)
 {
+	struct burrow_proc *proc = self ? self->proc : NULL;
 	struct goroutine *g = NULL;
 
-	if (self)
-		g = goroutine_queue_pop(&self->proc->free);
-	if (!g) {
-		if (self)
-			pthread_mutex_lock(&burrow_runtime.lock);
-		g = slab_get();
-		if (self)
-			pthread_mutex_unlock(&burrow_runtime.lock);
+	if (!proc) {
+		g = struct_get();
+		if (!g)
+			return NULL;
+		burrow_runtime.created++;
+		init(g, next_id(NULL));
+		return g;
 	}
-	if (!g)
-		return NULL;
-
-	memset(g, 0, sizeof(*g));
-	g->id = __atomic_add_fetch(&burrow_runtime.next_id, 1,
-				   __ATOMIC_RELAXED);
-	__atomic_add_fetch(&burrow_runtime.created, 1, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&burrow_runtime.alive, 1, __ATOMIC_RELAXED);
+	g = goroutine_queue_pop(&proc->free);
+	if (!g) {
+		pthread_mutex_lock(&burrow_runtime.lock);
+		if (refill(proc))
+			g = goroutine_queue_pop(&proc->free);
+		pthread_mutex_unlock(&burrow_runtime.lock);
+		if (!g)
+			return NULL;
+	}
+	__atomic_store_n(&proc->created, proc->created + 1, __ATOMIC_RELAXED);
+	init(g, next_id(proc));
 	return g;
 }
 
-void goroutine_free(struct burrow_proc *proc, struct goroutine *g)
+int goroutine_promise(struct burrow_thread *self, int class)
 {
+	struct burrow_runtime *rt = &burrow_runtime;
+	int ret;
+
+	if (!self || class != rt->class)
+		return burrow_stack_reserve(rt->pool, class, 1);
+	if (self->proc->spare) {
+		self->proc->spare--;
+		return 0;
+	}
+	ret = burrow_stack_reserve(rt->pool, class, SPARE_BATCH);
+	if (ret)
+		return burrow_stack_reserve(rt->pool, class, 1);
+	self->proc->spare = SPARE_BATCH - 1;
+	return 0;
+}
+
+void goroutine_unpromise(struct burrow_thread *self, int class)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+
+	if (!self || class != rt->class)
+		burrow_stack_unreserve(rt->pool, class, 1);
+	else
+		self->proc->spare++;
+}
+
+int goroutine_set_name(struct goroutine *g, const char *name, bool locked)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	union name *n, *more;
+	size_t i;
+
+	if (!locked)
+		pthread_mutex_lock(&rt->lock);
+	n = rt->names;
+	if (!n) {
+		more = burrow_region_chunk(sizeof(*n) * 128);
+		for (i = 0; more && i < 128; i++) {
+			more[i].next = n;
+			n = &more[i];
+		}
+	}
+	if (n) {
+		rt->names = n->next;
+		strncpy(n->text, name, sizeof(n->text) - 1);
+		n->text[sizeof(n->text) - 1] = '\0';
+		g->name = n->text;
+	}
+	if (!locked)
+		pthread_mutex_unlock(&rt->lock);
+	return n ? 0 : -ENOMEM;
+}
+
+static void name_free(struct goroutine *g)
+{
+	union name *n = (union name *)g->name;
+
+	pthread_mutex_lock(&burrow_runtime.lock);
+	g->name = NULL;
+	n->next = burrow_runtime.names;
+	burrow_runtime.names = n;
+	pthread_mutex_unlock(&burrow_runtime.lock);
+}
+
+void goroutine_discard(struct burrow_proc *proc, struct goroutine *g)
+{
+	int i;
+
 	g->state = GOROUTINE_FREE;
-	goroutine_queue_push(&proc->free, g);
-	__atomic_sub_fetch(&burrow_runtime.alive, 1, __ATOMIC_RELAXED);
+	if (burrow_unlikely(g->name != NULL))
+		name_free(g);
+	/* The last in is in the cache: it is the next to be used. */
+	g->next = proc->free.first;
+	proc->free.first = g;
+	if (!proc->free.last)
+		proc->free.last = g;
+	if (++proc->free.count > FREE_MAX) {
+		pthread_mutex_lock(&burrow_runtime.lock);
+		for (i = 0; i < FREE_BATCH; i++)
+			goroutine_queue_push(&burrow_runtime.free,
+					     goroutine_queue_pop(&proc->free));
+		pthread_mutex_unlock(&burrow_runtime.lock);
+	}
+	__atomic_store_n(&proc->ended, proc->ended + 1, __ATOMIC_RELAXED);
+}
+
+void goroutine_end(struct burrow_proc *proc, struct goroutine *g)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+
+	burrow_san_free(g);
+	burrow_stack_cache_put(&proc->cache, g->class, &g->stack);
+	if (g->class != rt->class) {
+		burrow_stack_unreserve(rt->pool, g->class, 1);
+	} else if (++proc->spare > SPARE_MAX) {
+		burrow_stack_unreserve(rt->pool, g->class, SPARE_BATCH);
+		proc->spare -= SPARE_BATCH;
+	}
+	goroutine_discard(proc, g);
+}
+
+/* Gives back what a processor keeps: it is not used for a while. */
+void goroutine_flush(struct burrow_proc *proc)
+{
+	struct goroutine *g;
+
+	while ((g = goroutine_queue_pop(&proc->free)))
+		goroutine_queue_push(&burrow_runtime.free, g);
+	if (proc->spare)
+		burrow_stack_unreserve(burrow_runtime.pool,
+				       burrow_runtime.class, proc->spare);
+	proc->spare = 0;
 }
 
 void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg)
@@ -132,12 +338,12 @@ void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg)
 	}
 }
 
-void goroutine_slabs_free(void)
+void goroutine_slabs_free(struct burrow_slab *slabs)
 {
 	struct burrow_slab *slab;
 
-	while ((slab = burrow_runtime.slabs)) {
-		burrow_runtime.slabs = slab->next;
+	while ((slab = slabs)) {
+		slabs = slab->next;
 		munmap(slab, slab->bytes);
 	}
 }

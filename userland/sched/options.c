@@ -6,11 +6,13 @@
  * never passed over: it ends the start with a line that names it.
  */
 #include <errno.h>
-#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../debug/dump.h"
 #include "../debug/print.h"
 #include "sched.h"
 
@@ -130,12 +132,58 @@ static int read_procs(struct burrow_config *config)
 			     config->procs);
 		return -EINVAL;
 	}
-	if (config->procs || !text)
-		return 0;
-	n = strtol(text, &end, 10);
-	if (*end || n < 1 || n > INT_MAX)
-		return bad("BURROW_PROCS", text, "not a number of processors");
-	config->procs = n;
+	if (!config->procs && text) {
+		n = strtol(text, &end, 10);
+		if (*end || n < 1 || n > BURROW_PROCS_MAX)
+			return bad("BURROW_PROCS", text,
+				   "not a number of processors (1 to 1024)");
+		config->procs = n;
+	}
+	if (!config->procs)
+		config->procs = burrow_cpus();
+	if (config->procs > BURROW_PROCS_MAX) {
+		burrow_print(STDERR_FILENO,
+			     "burrow: procs %d: more than 1024\n",
+			     config->procs);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* "name=NUMBER" */
+static bool number_after(const char *item, const char *name, int64_t *n)
+{
+	size_t len = strlen(name);
+	char *end;
+
+	if (strncmp(item, name, len) || item[len] < '0' || item[len] > '9')
+		return false;
+	*n = strtol(item + len, &end, 10);
+	return !*end && *n < 1000000000;
+}
+
+/* One that the kernel or the runtime needs for itself it can't be. */
+static bool stop_signal_valid(int64_t n)
+{
+	return n > 0 && n <= SIGRTMAX && n != SIGKILL && n != SIGSTOP &&
+	       n != SIGSEGV && n != SIGBUS && n != SIGQUIT;
+}
+
+static int debug_item(struct burrow_config *config, const char *item)
+{
+	int64_t n;
+
+	if (!strcmp(item, "guardinstall=0"))
+		config->no_guard_install = true;
+	else if (!strcmp(item, "uring=0"))
+		config->no_uring = true;
+	else if (number_after(item, "schedtrace=", &n) && n > 0)
+		config->schedtrace_ns = n * 1000000;
+	else if (number_after(item, "stopsignal=", &n) &&
+		 stop_signal_valid(n))
+		burrow_stop_signal = n;
+	else
+		return -EINVAL;
 	return 0;
 }
 
@@ -143,15 +191,18 @@ static int read_debug(struct burrow_config *config)
 {
 	const char *text = env("BURROW_DEBUG");
 	const char *p;
+	char item[64];
 	size_t len;
 
 	for (p = text; p && *p; p += len + (p[len] == ',')) {
 		len = strcspn(p, ",");
-		if (len == 14 && !strncmp(p, "guardinstall=0", len))
-			config->no_guard_install = true;
-		else if (len)
-			return bad("BURROW_DEBUG", text,
-				   "knows guardinstall=0 and no other");
+		if (!len)
+			continue;
+		snprintf(item, sizeof(item), "%.*s", (int)len, p);
+		if (len >= sizeof(item) || debug_item(config, item))
+			return bad(
+				"BURROW_DEBUG", text,
+				"knows guardinstall=0, uring=0, schedtrace=MS, stopsignal=N");
 	}
 	return 0;
 }

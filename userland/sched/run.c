@@ -1,49 +1,46 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The runtime as a whole: its start and end, and what any thread may ask it.
+ *
+ * The thread that calls burrow_run() becomes the monitor; goroutines run on
+ * threads of the runtime's own. So the call can return when the main goroutine
+ * has, whatever the others are at: a thread that is still in C code then keeps
+ * what it may touch (struct burrow_remains: stacks, descriptors, objects), and
+ * ends at its next call into the runtime.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../arch/arch.h"
 #include "../debug/backtrace.h"
 #include "../debug/print.h"
+#include "../debug/sanitize.h"
 #include "sched.h"
 
 #define MAIN_STACK (8UL << 20)
 
+/**
+ * struct burrow_remains - what threads in C code may still touch after the end
+ * @users:	how many they are; atomic
+ * @pool:	their stacks
+ * @slabs:	their goroutines
+ * @regions:	objects
+ */
+struct burrow_remains {
+	uint32_t users;
+	struct burrow_stack_pool *pool;
+	struct burrow_slab *slabs;
+	struct burrow_region *regions;
+};
+
 struct burrow_runtime burrow_runtime = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 };
-
-/* In the C++ library if there is one: exceptions in flight on this thread. */
-extern void *__cxa_get_globals(void) __attribute__((weak));
-
-static __thread struct burrow_thread *self_of_thread
-	__attribute__((tls_model("initial-exec")));
-
-/* Never inlined: a switch can change the thread, and so the variable. */
-__attribute__((noipa)) struct burrow_thread *burrow_self(void)
-{
-	return self_of_thread;
-}
-
-void burrow_self_set(struct burrow_thread *thread)
-{
-	self_of_thread = thread;
-}
-
-struct goroutine *burrow_current(void)
-{
-	struct burrow_thread *self = burrow_self();
-
-	return self && self->current != &self->loop ? self->current : NULL;
-}
 
 uint64_t burrow_id(void)
 {
@@ -54,7 +51,22 @@ uint64_t burrow_id(void)
 
 size_t burrow_num_goroutines(void)
 {
-	return __atomic_load_n(&burrow_runtime.alive, __ATOMIC_RELAXED);
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_proc *proc;
+	uint64_t created, ended = 0;
+	int i;
+
+	if (!__atomic_load_n(&rt->running, __ATOMIC_ACQUIRE))
+		return 0;
+	/* Ends first: who ended later was created before. */
+	for (i = 0; (proc = __atomic_load_n(&rt->procs[i], __ATOMIC_ACQUIRE));
+	     i++)
+		ended += __atomic_load_n(&proc->ended, __ATOMIC_ACQUIRE);
+	created = __atomic_load_n(&rt->created, __ATOMIC_ACQUIRE);
+	for (i = 0; (proc = __atomic_load_n(&rt->procs[i], __ATOMIC_ACQUIRE));
+	     i++)
+		created += __atomic_load_n(&proc->created, __ATOMIC_ACQUIRE);
+	return created - ended;
 }
 
 /* Once a run: the goroutines that can't be started may be many. */
@@ -64,8 +76,8 @@ static void tell_no_stack(int err)
 
 	if (__atomic_exchange_n(&burrow_runtime.told, true, __ATOMIC_RELAXED))
 		return;
-	burrow_runtime.pool.backend->advise(&burrow_runtime.pool, err, text,
-					    sizeof(text));
+	burrow_runtime.pool->backend->advise(burrow_runtime.pool, err, text,
+					     sizeof(text));
 	burrow_print(
 		STDERR_FILENO,
 		"burrow: no stack for another goroutine (there are %lu): %s\n",
@@ -83,44 +95,81 @@ static void tell_no_memory(void)
 		burrow_num_goroutines(), strerror(ENOMEM));
 }
 
-static int start(struct burrow_thread *self, int class, const char *name,
-		 void (*fn)(void *arg), void *arg)
+/* @self NULL: a foreign thread, with runtime.lock. */
+static struct goroutine *make(struct burrow_thread *self, int class,
+			      const char *name, int *ret)
+{
+	struct goroutine *g;
+
+	*ret = goroutine_promise(self, class);
+	if (burrow_unlikely(*ret)) {
+		tell_no_stack(*ret);
+		return NULL;
+	}
+	g = goroutine_new(self);
+	if (burrow_unlikely(!g)) {
+		goroutine_unpromise(self, class);
+		tell_no_memory();
+		*ret = -ENOMEM;
+		return NULL;
+	}
+	if (burrow_unlikely(name && goroutine_set_name(g, name, !self)))
+		tell_no_memory();
+	g->class = class;
+	return g;
+}
+
+int burrow_spawn(struct burrow_thread *self, int class, const char *name,
+		 void (*fn)(void *arg), void *arg, void *site)
 {
 	struct goroutine *g;
 	int ret;
 
-	ret = burrow_stack_reserve(&burrow_runtime.pool, class);
-	if (ret) {
-		tell_no_stack(ret);
+	g = make(self, class, name, &ret);
+	if (!g)
 		return ret;
-	}
-	g = goroutine_new(self);
-	if (!g) {
-		burrow_stack_unreserve(&burrow_runtime.pool, class);
-		tell_no_memory();
-		return -ENOMEM;
-	}
-	g->class = class;
 	g->fn = fn;
 	g->arg = arg;
-	if (name)
-		strncpy(g->name, name, sizeof(g->name) - 1);
-	burrow_sched_ready(g);
+	g->site = site;
+	if (self) {
+		burrow_ready_new(self, g);
+	} else {
+		g->state = GOROUTINE_RUNNABLE;
+		burrow_global_push(g);
+	}
 	return 0;
 }
 
-static int start_foreign(int class, const char *name, void (*fn)(void *arg),
-			 void *arg)
+static int spawn_foreign(int class, const char *name, void (*fn)(void *arg),
+			 void *arg, void *site)
 {
+	struct burrow_runtime *rt = &burrow_runtime;
 	int ret = -ESRCH;
 
-	pthread_mutex_lock(&burrow_runtime.lock);
-	if (burrow_runtime.running)
-		ret = start(NULL, class < 0 ? burrow_runtime.class : class,
-			    name, fn, arg);
-	pthread_mutex_unlock(&burrow_runtime.lock);
+	pthread_mutex_lock(&rt->lock);
+	if (rt->running && !rt->done)
+		ret = burrow_spawn(NULL, class < 0 ? rt->class : class, name,
+				   fn, arg, site);
+	pthread_mutex_unlock(&rt->lock);
 	if (!ret)
-		burrow_sched_wake();
+		burrow_wake_one();
+	return ret;
+}
+
+static int go(int class, const char *name, void (*fn)(void *arg), void *arg,
+	      void *site)
+{
+	struct burrow_thread *self = burrow_self();
+	int ret;
+
+	/* In burrow_blocking() too we are without a processor. */
+	if (!self || __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
+			     ATTENTION_BLOCKING)
+		return spawn_foreign(class, name, fn, arg, site);
+	self = burrow_enter_self(self, "burrow_go");
+	ret = burrow_spawn(self, class < 0 ? burrow_runtime.class : class, name,
+			   fn, arg, site);
+	burrow_leave(self);
 	return ret;
 }
 
@@ -128,7 +177,6 @@ int burrow_go_opts(const struct burrow_go_options *opts, void (*fn)(void *arg),
 		   void *arg)
 {
 	struct burrow_go_options o = { 0 };
-	struct burrow_thread *self = burrow_self();
 	int ret, class = -1;
 
 	if (opts) {
@@ -141,15 +189,34 @@ int burrow_go_opts(const struct burrow_go_options *opts, void (*fn)(void *arg),
 		if (class < 0)
 			return class;
 	}
-	if (!self)
-		return start_foreign(class, o.name, fn, arg);
-	return start(self, class < 0 ? burrow_runtime.class : class, o.name, fn,
-		     arg);
+	return go(class, o.name, fn, arg, __builtin_return_address(0));
 }
 
 int burrow_go(void (*fn)(void *arg), void *arg)
 {
-	return burrow_go_opts(NULL, fn, arg);
+	return go(-1, NULL, fn, arg, __builtin_return_address(0));
+}
+
+/* With runtime.lock. */
+static void read_stats(struct burrow_stats *s)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_proc *proc;
+	int i;
+
+	s->goroutines = burrow_num_goroutines();
+	s->created = rt->created;
+	for (i = 0; (proc = rt->procs[i]); i++) {
+		s->created += __atomic_load_n(&proc->created, __ATOMIC_RELAXED);
+		s->switches +=
+			__atomic_load_n(&proc->switches, __ATOMIC_RELAXED);
+		s->stacks_warm +=
+			__atomic_load_n(&proc->cache.count, __ATOMIC_RELAXED);
+	}
+	s->procs = rt->nr_procs;
+	s->procs_idle = rt->nr_idle;
+	s->threads = rt->nr_threads;
+	rt->pool->backend->stats(rt->pool, &s->stack_bytes, &s->stack_grows);
 }
 
 int burrow_stats(struct burrow_stats *stats)
@@ -157,22 +224,17 @@ int burrow_stats(struct burrow_stats *stats)
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_stats s = { 0 };
 	size_t size = stats->size;
+	bool running;
 
 	if (size < sizeof(size))
 		return -EINVAL;
-
 	pthread_mutex_lock(&rt->lock);
-	if (!rt->running) {
-		pthread_mutex_unlock(&rt->lock);
-		return -ESRCH;
-	}
-	s.goroutines = burrow_num_goroutines();
-	s.created = __atomic_load_n(&rt->created, __ATOMIC_RELAXED);
-	s.switches = __atomic_load_n(&rt->switches, __ATOMIC_RELAXED);
-	s.stacks_warm =
-		__atomic_load_n(&rt->proc.cache.count, __ATOMIC_RELAXED);
-	rt->pool.backend->stats(&rt->pool, &s.stack_bytes, &s.stack_grows);
+	running = rt->running;
+	if (running)
+		read_stats(&s);
 	pthread_mutex_unlock(&rt->lock);
+	if (!running)
+		return -ESRCH;
 
 	if (size > sizeof(s))
 		memset((char *)stats + sizeof(s), 0, size - sizeof(s));
@@ -184,9 +246,15 @@ int burrow_stats(struct burrow_stats *stats)
 static void main_goroutine(void *arg)
 {
 	struct burrow_runtime *rt = arg;
+	struct burrow_thread *self;
+	int result;
 
-	rt->main_result = rt->main_fn(rt->main_arg);
-	rt->done = true;
+	result = rt->main_fn(rt->main_arg);
+	self = burrow_enter("burrow_run");
+	rt->main_result = result;
+	__atomic_store_n(&rt->done, 1, __ATOMIC_SEQ_CST);
+	burrow_bell();
+	burrow_switch_to_loop(self, AFTER_NOTHING);
 }
 
 static int main_class(const struct burrow_config *config)
@@ -199,17 +267,17 @@ static int main_class(const struct burrow_config *config)
 /* Opens a backend as far as a promise of a stack for the main goroutine. */
 static int try_backend(const struct burrow_stack_backend *backend, int class)
 {
-	struct burrow_stack_pool *pool = &burrow_runtime.pool;
+	struct burrow_stack_pool *pool = burrow_runtime.pool;
 	int ret;
 
 	ret = burrow_stack_pool_open(pool, backend);
 	if (ret)
 		return ret;
-	ret = burrow_stack_reserve(pool, class);
+	ret = burrow_stack_reserve(pool, class, 1);
 	if (ret)
 		burrow_stack_pool_close(pool);
 	else
-		burrow_stack_unreserve(pool, class);
+		burrow_stack_unreserve(pool, class, 1);
 	return ret;
 }
 
@@ -236,7 +304,7 @@ static int open_pool(const struct burrow_config *config)
 	const struct burrow_stack_backend *last = &burrow_stack_mmap;
 	int ret = -EINVAL;
 
-	burrow_runtime.pool.no_guard_install = config->no_guard_install;
+	burrow_runtime.pool->no_guard_install = config->no_guard_install;
 	for (b = burrow_stack_backends; *b && ret; b++) {
 		if (config->backend == BURROW_BACKEND_KMOD &&
 		    *b != &burrow_stack_kmod)
@@ -250,49 +318,38 @@ static int open_pool(const struct burrow_config *config)
 	return ret ? no_backend(last, ret) : 0;
 }
 
-static int open_thread(struct burrow_runtime *rt)
-{
-	struct burrow_thread *self = &rt->thread;
-
-	memset(self, 0, sizeof(*self));
-	memset(&rt->proc, 0, sizeof(rt->proc));
-	burrow_stack_cache_open(&rt->proc.cache, &rt->pool);
-	self->proc = &rt->proc;
-	self->current = &self->loop;
-	self->left = &self->loop;
-	self->tid = syscall(SYS_gettid);
-	if (__cxa_get_globals)
-		self->exceptions = __cxa_get_globals();
-	return burrow_crash_open(self);
-}
-
-static void close_thread(struct burrow_runtime *rt)
-{
-	burrow_crash_close(&rt->thread);
-	burrow_stack_cache_close(&rt->proc.cache);
-	burrow_sleepers_free(&rt->proc.sleepers);
-}
-
 static void reset(struct burrow_runtime *rt)
 {
 	rt->queue = (struct goroutine_queue){ 0 };
+	rt->free = (struct goroutine_queue){ 0 };
 	rt->queued = 0;
+	rt->names = NULL;
 	rt->slabs = NULL;
-	rt->alive = 0;
+	rt->regions = NULL;
 	rt->created = 0;
-	rt->switches = 0;
-	rt->idle = 0;
-	rt->dump = NULL;
-	rt->done = false;
+	rt->threads = NULL;
+	rt->nr_threads = 0;
+	rt->spares = NULL;
+	rt->idle = NULL;
+	rt->unmanned = NULL;
+	rt->nr_idle = 0;
+	rt->nr_active = 0;
+	rt->spinning = 0;
+	rt->away = 0;
+	rt->waiters = 0;
+	rt->notified = NULL;
+	rt->deep = 0;
+	rt->quit = 0;
+	rt->done = 0;
+	rt->stopped = false;
 	rt->told = false;
+	rt->started_at = burrow_now();
+	rt->clock = 0;
 }
 
-static int runtime_open(struct burrow_runtime *rt,
-			const struct burrow_options *opts)
+static int check_thread(struct burrow_runtime *rt)
 {
-	int ret;
-
-	if (rt->running) {
+	if (rt->running || burrow_self()) {
 		burrow_print(STDERR_FILENO,
 			     "burrow: burrow_run: the runtime runs already\n");
 		return -EBUSY;
@@ -303,36 +360,164 @@ static int runtime_open(struct burrow_runtime *rt,
 			"burrow: shadow stacks are on, and goroutines can't have them: GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK turns them off\n");
 		return -ENOTSUP;
 	}
-	ret = burrow_config_read(&rt->config, opts);
-	if (ret)
-		return ret;
-	reset(rt);
-	ret = open_pool(&rt->config);
-	if (ret)
-		return ret;
-	rt->class = burrow_stack_class_for(rt->config.stack_max);
-	ret = open_thread(rt);
-	if (ret) {
-		burrow_print(STDERR_FILENO,
-			     "burrow: no memory for the signal stack: %s\n",
-			     strerror(-ret));
-		burrow_stack_pool_close(&rt->pool);
-		return ret;
-	}
-	rt->running = true;
 	return 0;
 }
 
-/* Others find no runtime before any of it goes. */
+static int no_memory(const char *what, int err)
+{
+	burrow_print(STDERR_FILENO, "burrow: no memory for %s: %s\n", what,
+		     strerror(-err));
+	return err;
+}
+
+/* With runtime.lock. The main goroutine waits in the global queue. */
+static int runtime_open(struct burrow_runtime *rt,
+			const struct burrow_options *opts)
+{
+	int ret;
+
+	ret = check_thread(rt);
+	if (!ret)
+		ret = burrow_config_read(&rt->config, opts);
+	if (!ret)
+		ret = burrow_san_open();
+	if (ret)
+		return ret;
+	rt->pool = calloc(1, sizeof(*rt->pool));
+	if (!rt->pool)
+		return no_memory("stacks", -ENOMEM);
+	reset(rt);
+	burrow_barrier_open();
+	ret = open_pool(&rt->config);
+	if (ret) {
+		free(rt->pool);
+		return ret;
+	}
+	rt->class = burrow_stack_class_for(rt->config.stack_max);
+	ret = burrow_procs_open(rt->config.procs);
+	if (ret)
+		no_memory("processors", ret);
+	else
+		ret = burrow_spawn(NULL, main_class(&rt->config), "main",
+				   main_goroutine, rt, rt->main_fn);
+	if (!ret)
+		burrow_crash_open();
+	return ret;
+}
+
+/* The first thread; where there is none the program hears of it here. */
+static int start_first(struct burrow_runtime *rt)
+{
+	struct burrow_proc *proc = rt->procs[0];
+	int ret;
+
+	pthread_mutex_lock(&rt->lock);
+	rt->running = true;
+	burrow_idle_remove(proc);
+	ret = burrow_thread_new(proc);
+	pthread_mutex_unlock(&rt->lock);
+	if (ret)
+		burrow_print(STDERR_FILENO,
+			     "burrow: no thread can be started: %s\n",
+			     strerror(-ret));
+	return ret;
+}
+
+void burrow_remains_put(struct burrow_remains *remains)
+{
+	if (__atomic_sub_fetch(&remains->users, 1, __ATOMIC_ACQ_REL))
+		return;
+	burrow_stack_pool_close(remains->pool);
+	free(remains->pool);
+	goroutine_slabs_free(remains->slabs);
+	burrow_regions_free(remains->regions);
+	free(remains);
+}
+
+/* Everybody leaves at the next call, or now if he sleeps. */
+static void dismiss(struct burrow_runtime *rt)
+{
+	struct burrow_thread *t;
+
+	pthread_mutex_lock(&burrow_world);
+	pthread_mutex_lock(&rt->lock);
+	for (t = rt->threads; t; t = t->next) {
+		__atomic_or_fetch(&t->attention, ATTENTION_GONE,
+				  __ATOMIC_SEQ_CST);
+		burrow_thread_kick(t);
+	}
+	pthread_mutex_unlock(&rt->lock);
+	pthread_mutex_unlock(&burrow_world);
+	/* Pairs with the light barrier in burrow_enter_self(). */
+	burrow_barrier_heavy();
+}
+
+/*
+ * Waits until a thread has ended, or is outside on a goroutine, and then leaves
+ * it to itself. It sees that it is gone before it does anything inside.
+ */
+static void wait_for(struct burrow_runtime *rt, struct burrow_thread *t,
+		     struct burrow_remains *remains)
+{
+	bool exited, outside;
+
+	for (;;) {
+		pthread_mutex_lock(&rt->lock);
+		exited = t->exited;
+		outside = !exited &&
+			  !__atomic_load_n(&t->inside, __ATOMIC_ACQUIRE) &&
+			  __atomic_load_n(&t->current, __ATOMIC_RELAXED) !=
+				  &t->loop;
+		if (outside) {
+			remains->users++;
+			t->remains = remains;
+			pthread_detach(t->pthread);
+		}
+		pthread_mutex_unlock(&rt->lock);
+		if (exited || outside)
+			break;
+		usleep(50);
+	}
+	if (exited) {
+		pthread_join(t->pthread, NULL);
+		free(t);
+	}
+}
+
+static void wait_for_threads(struct burrow_runtime *rt,
+			     struct burrow_remains *remains)
+{
+	struct burrow_thread *t, *next;
+
+	dismiss(rt);
+	for (t = rt->threads; t; t = next) {
+		next = t->next;
+		wait_for(rt, t, remains);
+	}
+	rt->threads = NULL;
+}
+
 static void runtime_close(struct burrow_runtime *rt)
 {
+	struct burrow_remains *remains = calloc(1, sizeof(*remains));
+
+	if (!remains)
+		abort();
+	remains->users = 1;
+	rt->done = 1;
+	wait_for_threads(rt, remains);
+	/* Others find no runtime before any of it goes. */
 	pthread_mutex_lock(&rt->lock);
 	rt->running = false;
-	close_thread(rt);
-	goroutine_slabs_free();
-	burrow_stack_pool_close(&rt->pool);
-	rt->alive = 0;
+	burrow_crash_close();
+	burrow_events_close();
+	burrow_procs_close();
+	remains->pool = rt->pool;
+	remains->slabs = rt->slabs;
+	remains->regions = rt->regions;
+	reset(rt);
 	pthread_mutex_unlock(&rt->lock);
+	burrow_remains_put(remains);
 }
 
 static void prepare(void)
@@ -351,21 +536,20 @@ int burrow_run(const struct burrow_options *opts, int (*fn)(void *arg),
 	pthread_once(&once, prepare);
 
 	pthread_mutex_lock(&rt->lock);
+	if (!rt->running) {
+		rt->main_fn = fn;
+		rt->main_arg = arg;
+	}
 	ret = runtime_open(rt, opts);
 	pthread_mutex_unlock(&rt->lock);
 	if (ret)
 		return ret;
 
-	burrow_self_set(&rt->thread);
-	rt->main_fn = fn;
-	rt->main_arg = arg;
-	ret = start(&rt->thread, main_class(&rt->config), "main",
-		    main_goroutine, rt);
+	ret = start_first(rt);
 	if (!ret) {
-		burrow_sched_loop(&rt->thread);
+		burrow_monitor();
 		ret = rt->main_result;
 	}
-	burrow_self_set(NULL);
 	runtime_close(rt);
 	return ret;
 }

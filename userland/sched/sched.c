@@ -2,34 +2,52 @@
 /*
  * Who runs next, and the way there.
  *
- * Ready goroutines go to the ring of their processor; when it is full half of
- * it moves to the global queue, which other threads put theirs on too. The
- * next one is taken from the ring, now and then from the global queue first so
- * that nobody starves there, and sleepers whose time has come are made ready
- * every few switches and whenever the ring is empty.
+ * A goroutine that stops picks the next one itself and switches straight to it.
+ * What must be done once nobody runs on the old stack (queue it, free it, drop
+ * a lock) is done on the new one: struct burrow_thread says what, landed() does
+ * it. Where there is nothing to run the thread goes back to its own stack, to
+ * burrow_sched_loop(), and looks further afield (idle.c).
  *
- * Waking from outside: the other thread queues its goroutine under the lock,
- * counts up runtime.wake and, if runtime.idle is set, wakes the futex. The
- * thread that waits sets idle, then looks at the queue once more, then sleeps
- * for as long as wake is what it was: either it sees the goroutine or the
- * other sees idle (both sides are sequentially consistent).
+ * Waking. A goroutine made ready by one that is about to wait itself runs next
+ * on the same processor: what they hand each other is in its cache, and nobody
+ * else need wake up. If the first one goes on running instead, an idle
+ * processor should take the second. Which of the two it will be is learnt:
+ * burrow_ready() wakes an idle processor for every (skip_max + 1)-th goroutine
+ * that it puts in that place. One that is still there when its own processor
+ * comes to it was told for nothing, and skip_max doubles; one that a thief got
+ * sets skip_max to 0. The monitor wakes an idle processor where such a place
+ * stays full for milliseconds, so the learning can start again. Everything else
+ * that becomes runnable wakes an idle processor at once.
+ *
+ * A woken processor spins: it looks for work in all queues before it sleeps
+ * again. As long as one spins nobody else is woken; when it finds work and was
+ * the last, it wakes another. So a burst of work wakes processors one after
+ * another, each paid for by one that was busy enough to find something.
+ *
+ * No wake-up is lost: who makes work puts it in a queue, passes a light
+ * barrier, and looks at nr_idle and spinning; who goes to sleep counts itself
+ * idle and no longer spinning, passes a heavy barrier, and looks at all queues
+ * once more. One of the two sees the other.
+ *
+ * Rejected: one queue for all (its lock is what everybody waits for at two
+ * processors already); waking a processor for every goroutine made ready (a
+ * futex call and a cache miss for each message between two that take turns);
+ * handing a goroutine to a particular idle processor (the one that is woken is
+ * late, and the work sits where nobody else finds it).
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../arch/arch.h"
 #include "../debug/print.h"
+#include "../debug/sanitize.h"
 #include "sched.h"
 
-#define GLOBAL_EVERY 61 /* switches between looks at the global queue */
-#define CLOCK_EVERY 8 /* switches between looks at the clock */
-#define DECAY_EVERY 1024 /* switches between looks at warm stacks */
+#define FAIR_EVERY 61 /* switches between looks at the global queue */
+#define CLOCK_EVERY 16 /* switches between looks at the clock and at I/O */
+#define DECAY_EVERY 4096 /* switches between looks at warm stacks */
 #define DECAY_NS 1000000000LL
 
 static void entry(void *pass);
@@ -38,176 +56,159 @@ static void entry(void *pass);
  * Where a goroutine comes out of a switch: what is left of the one before. We
  * get the thread handed over; its address from before the switch may be wrong.
  */
-static void landed(struct burrow_thread *self)
+static struct burrow_thread *landed(struct burrow_thread *self)
 {
 	struct goroutine *left = self->left;
 	enum burrow_after after = self->after;
 
 	self->after = AFTER_NOTHING;
 	if (left == &self->loop)
-		return;
+		return self;
 
 	burrow_stack_leave(&left->stack);
-	if (after == AFTER_QUEUE) {
-		burrow_sched_ready(left);
-	} else if (after == AFTER_FREE) {
-		burrow_stack_cache_put(&self->proc->cache, left->class,
-				       &left->stack);
-		burrow_stack_unreserve(&burrow_runtime.pool, left->class);
-		goroutine_free(self->proc, left);
+	switch (after) {
+	case AFTER_NOTHING:
+		break;
+	case AFTER_UNLOCK:
+		burrow_lock_drop(self->after_arg);
+		break;
+	case AFTER_CALL:
+		self->after_fn(left, self->after_arg);
+		break;
+	case AFTER_QUEUE:
+		left->state = GOROUTINE_RUNNABLE;
+		burrow_runq_push(self->proc, left);
+		break;
+	case AFTER_QUEUE_GLOBAL:
+		burrow_ready_foreign(left);
+		break;
+	case AFTER_FREE:
+		goroutine_end(self->proc, left);
+		break;
 	}
+	return self;
 }
 
-static void ring_push(struct burrow_proc *proc, struct goroutine *g)
+static void wake_for_work(void)
 {
-	proc->queue[proc->tail++ % BURROW_QUEUE_LEN] = g;
+	/* Pairs with the heavy barrier in idle.c: it sees our work, or we it. */
+	burrow_barrier_light();
+	if (burrow_unlikely(__atomic_load_n(&burrow_runtime.nr_idle,
+					    __ATOMIC_RELAXED)))
+		burrow_wake_one();
 }
 
-static struct goroutine *ring_pop(struct burrow_proc *proc)
+void burrow_ready(struct burrow_thread *self, struct goroutine *g)
 {
-	if (proc->head == proc->tail)
-		return NULL;
-	return proc->queue[proc->head++ % BURROW_QUEUE_LEN];
-}
-
-static void global_push(struct goroutine *g)
-{
-	goroutine_queue_push(&burrow_runtime.queue, g);
-	__atomic_store_n(&burrow_runtime.queued, burrow_runtime.queue.count,
-			 __ATOMIC_SEQ_CST);
-}
-
-static struct goroutine *global_pop(void)
-{
-	struct goroutine *g = goroutine_queue_pop(&burrow_runtime.queue);
-
-	__atomic_store_n(&burrow_runtime.queued, burrow_runtime.queue.count,
-			 __ATOMIC_SEQ_CST);
-	return g;
-}
-
-/* The older half of a full ring goes where all may take from. */
-static void ring_spill(struct burrow_proc *proc)
-{
-	int i;
-
-	pthread_mutex_lock(&burrow_runtime.lock);
-	for (i = 0; i < BURROW_QUEUE_LEN / 2; i++)
-		global_push(ring_pop(proc));
-	pthread_mutex_unlock(&burrow_runtime.lock);
-}
-
-/* One to run, and as many more for the ring as half of it takes. */
-static struct goroutine *global_take(struct burrow_proc *proc)
-{
-	struct goroutine *g, *more;
-	uint32_t room = BURROW_QUEUE_LEN / 2;
-
-	if (!__atomic_load_n(&burrow_runtime.queued, __ATOMIC_SEQ_CST))
-		return NULL;
-	pthread_mutex_lock(&burrow_runtime.lock);
-	g = global_pop();
-	while (proc->tail - proc->head < room && (more = global_pop()))
-		ring_push(proc, more);
-	pthread_mutex_unlock(&burrow_runtime.lock);
-	return g;
-}
-
-/* Called by the processor's own thread, or, from a foreign one, under the lock. */
-void burrow_sched_ready(struct goroutine *g)
-{
-	struct burrow_thread *self = burrow_self();
+	struct burrow_proc *proc = self->proc;
+	struct goroutine *old;
 
 	g->state = GOROUTINE_RUNNABLE;
-	if (!self) {
-		global_push(g);
+	old = burrow_runq_set_next(proc, g);
+	if (burrow_unlikely(old != NULL)) {
+		burrow_runq_push(proc, old);
+		wake_for_work();
 		return;
 	}
-	if (self->proc->tail - self->proc->head == BURROW_QUEUE_LEN)
-		ring_spill(self->proc);
-	ring_push(self->proc, g);
+	proc->next_told = false;
+	if (!__atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED))
+		return;
+	if (proc->skip) {
+		proc->skip--;
+		return;
+	}
+	proc->skip = __atomic_load_n(&proc->skip_max, __ATOMIC_RELAXED);
+	proc->next_told = true;
+	burrow_wake_one();
 }
 
-static void wake_sleepers(struct burrow_proc *proc)
+/*
+ * A goroutine that has not run yet runs next, and the one that was to moves to
+ * the ring: of a tree of them that is spawned depth first few are alive at once.
+ */
+void burrow_ready_new(struct burrow_thread *self, struct goroutine *g)
 {
-	struct goroutine *g;
-	int64_t now;
-
-	if (!proc->sleepers.count)
-		return;
-	now = burrow_now();
-	while ((g = burrow_sleepers_due(&proc->sleepers, now)))
-		burrow_sched_ready(g);
+	burrow_ready_last(self, g);
 }
 
-static void decay(struct burrow_proc *proc)
+void burrow_ready_last(struct burrow_thread *self, struct goroutine *g)
 {
-	int64_t now;
+	g->state = GOROUTINE_RUNNABLE;
+	burrow_runq_push(self->proc, g);
+	wake_for_work();
+}
 
-	if (!proc->cache.count)
-		return;
-	now = burrow_now();
-	if (now < proc->decay_at)
+void burrow_ready_foreign(struct goroutine *g)
+{
+	g->state = GOROUTINE_RUNNABLE;
+	pthread_mutex_lock(&burrow_runtime.lock);
+	burrow_global_push(g);
+	pthread_mutex_unlock(&burrow_runtime.lock);
+	burrow_wake_one();
+}
+
+void burrow_cache_decay(struct burrow_proc *proc, int64_t now)
+{
+	if (!proc->cache.count || now < proc->decay_at)
 		return;
 	burrow_stack_cache_decay(&proc->cache);
 	proc->decay_at = now + DECAY_NS;
 }
 
-static void serve_dump(void)
+/* What comes from the clock and from outside, now and then on a busy one. */
+static void look_around(struct burrow_thread *self, uint64_t tick)
 {
-	struct burrow_dump_request *request;
+	struct burrow_proc *proc = self->proc;
+	int64_t now;
 
-	request = __atomic_exchange_n(&burrow_runtime.dump, NULL,
-				      __ATOMIC_ACQ_REL);
-	if (!request)
+	if (proc->io_busy)
+		burrow_io_poll(self, 0);
+	if (__atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED))
+		burrow_events_serve(self);
+	if (!proc->timers.count && tick % DECAY_EVERY)
 		return;
-	burrow_dump_all(request->fd, NULL);
-	__atomic_store_n(&request->state, 2, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &request->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
-		0);
+	now = burrow_now();
+	burrow_timers_run(self, &proc->timers, now);
+	if (tick % DECAY_EVERY == 0)
+		burrow_cache_decay(proc, now);
 }
 
-/* The next one to run; NULL: nobody; the loop: it has something to do first. */
-static struct goroutine *pick(struct burrow_thread *self)
+struct goroutine *burrow_sched_pick(struct burrow_thread *self)
 {
 	struct burrow_proc *proc = self->proc;
 	struct goroutine *g = NULL;
-	uint64_t tick = ++proc->tick;
+	uint64_t tick = proc->tick + 1;
 
-	if (tick % GLOBAL_EVERY == 0) {
-		if (__atomic_load_n(&burrow_runtime.dump, __ATOMIC_RELAXED))
-			return &self->loop;
-		g = global_take(proc);
-		if (g)
-			return g;
+	__atomic_store_n(&proc->tick, tick, __ATOMIC_RELAXED);
+	if (burrow_unlikely(tick % CLOCK_EVERY == 0))
+		look_around(self, tick);
+	if (burrow_unlikely(tick % FAIR_EVERY == 0)) {
+		/* Two that wake each other must not keep all others waiting. */
+		g = burrow_global_take(proc);
+		if (!g)
+			g = burrow_runq_pop_ring(proc);
 	}
-	if (tick % CLOCK_EVERY == 0)
-		wake_sleepers(proc);
-	if (tick % DECAY_EVERY == 0)
-		decay(proc);
-
-	g = ring_pop(proc);
 	if (!g)
-		g = global_take(proc);
-	if (!g) {
-		wake_sleepers(proc);
-		g = ring_pop(proc);
-	}
+		g = burrow_runq_pop(proc);
 	return g;
 }
 
 /* A goroutine that has not run yet gets its stack. */
-static void give_stack(struct burrow_proc *proc, struct goroutine *g)
+static void give_stack(struct burrow_thread *self, struct goroutine *g)
 {
 	int err;
 
-	err = burrow_stack_cache_get(&proc->cache, g->class, &g->stack);
+	err = burrow_stack_cache_get(&self->proc->cache, g->class, &g->stack);
 	if (err) {
 		g->stack.arena = NULL;
 		burrow_crash_no_stack(g, err);
 	}
 	burrow_stack_label(&g->stack, g->id);
 	burrow_stack_enter(&g->stack);
+	burrow_san_create(g);
+	self->start_fn = g->fn;
+	self->start_arg = g->arg;
+	memset(g->exceptions, 0, sizeof(g->exceptions));
 	g->context = burrow_arch_make(burrow_stack_top(&g->stack), entry);
 }
 
@@ -219,150 +220,144 @@ static void swap_exceptions(uintptr_t *thread, struct goroutine *from,
 	memcpy(thread, to->exceptions, sizeof(to->exceptions));
 }
 
-static void switch_to(struct burrow_thread *self, struct goroutine *to,
-		      enum burrow_after after)
+static inline struct burrow_thread *
+switch_to(struct burrow_thread *self, struct goroutine *to,
+	  enum burrow_after after)
 {
 	struct goroutine *from = self->current;
+	void *fake = NULL;
 
 	if (to != &self->loop) {
-		if (!to->stack.arena)
-			give_stack(self->proc, to);
+		if (burrow_unlikely(!to->stack.arena))
+			give_stack(self, to);
 		else
 			burrow_stack_enter(&to->stack);
 		to->state = GOROUTINE_RUNNING;
-		burrow_runtime.switches++;
+		self->proc->switches++;
 	}
 	if (self->exceptions)
 		swap_exceptions(self->exceptions, from, to);
 	self->left = from;
 	self->after = after;
 	self->current = to;
-	landed(burrow_arch_switch(&from->context, to->context, self));
+	burrow_san_switch_begin(self, to, after == AFTER_FREE ? NULL : &fake);
+	self = burrow_arch_switch(&from->context, to->context, self);
+	burrow_san_switch_end(self, fake);
+	return landed(self);
 }
 
-/* Leaves the current goroutine for the next one, or for the loop. */
-static void leave(struct burrow_thread *self, enum burrow_after after)
+struct burrow_thread *burrow_switch_to_loop(struct burrow_thread *self,
+					    enum burrow_after after)
 {
-	struct goroutine *next = NULL;
+	return switch_to(self, &self->loop, after);
+}
 
-	if (!burrow_runtime.done)
-		next = pick(self);
-	switch_to(self, next ? next : &self->loop, after);
+/* One that is locked to a thread, or leaves one, needs the loop. */
+static struct burrow_thread *leave_for(struct burrow_thread *self,
+				       struct goroutine *next,
+				       enum burrow_after after)
+{
+	if (!next)
+		return switch_to(self, &self->loop, after);
+	if (burrow_unlikely(next->bound || self->bound)) {
+		self->picked = next;
+		return switch_to(self, &self->loop, after);
+	}
+	return switch_to(self, next, after);
 }
 
 static void entry(void *pass)
 {
 	struct burrow_thread *self = pass;
-	struct goroutine *g = self->current;
+	void (*fn)(void *arg) = self->start_fn;
+	void *arg = self->start_arg;
 
-	landed(self);
-	g->fn(g->arg);
-	leave(burrow_self(), AFTER_FREE);
-	__builtin_unreachable();
+	burrow_san_switch_end(self, NULL);
+	self = landed(self);
+	burrow_leave(self);
+	fn(arg);
+	burrow_exit();
 }
 
-struct burrow_thread *burrow_sched_enter(const char *call)
-{
-	struct burrow_thread *self = burrow_self();
-
-	if (!self || self->current == &self->loop)
-		burrow_misuse(call,
-			      "called by a thread that runs no goroutine");
-	if (self->blocking)
-		burrow_misuse(call, "called in burrow_blocking()");
-	return self;
-}
-
-void burrow_sched_park(struct burrow_thread *self, enum goroutine_reason why)
+struct burrow_thread *burrow_park(struct burrow_thread *self,
+				  enum goroutine_reason why,
+				  struct burrow_lock *lock)
 {
 	struct goroutine *g = self->current;
-	struct goroutine *next;
 
 	g->state = GOROUTINE_WAITING;
 	g->reason = why;
-	next = pick(self);
-	if (next == g) {
-		/* Its time came while it was on its way: it stays. */
-		g->state = GOROUTINE_RUNNING;
-		return;
-	}
-	switch_to(self, next ? next : &self->loop, AFTER_NOTHING);
+	g->parked_at = burrow_runtime.clock;
+	self->after_arg = lock;
+	return leave_for(self, burrow_sched_pick(self),
+			 lock ? AFTER_UNLOCK : AFTER_NOTHING);
+}
+
+struct burrow_thread *
+burrow_park_call(struct burrow_thread *self, enum goroutine_reason why,
+		 void (*fn)(struct goroutine *g, void *arg), void *arg)
+{
+	struct goroutine *g = self->current;
+
+	g->state = GOROUTINE_WAITING;
+	g->reason = why;
+	g->parked_at = burrow_runtime.clock;
+	self->after_fn = fn;
+	self->after_arg = arg;
+	return leave_for(self, burrow_sched_pick(self), AFTER_CALL);
+}
+
+struct burrow_thread *burrow_pass(struct burrow_thread *self)
+{
+	struct goroutine *next = burrow_sched_pick(self);
+
+	return next ? leave_for(self, next, AFTER_QUEUE) : self;
 }
 
 void burrow_yield(void)
 {
-	struct burrow_thread *self = burrow_sched_enter("burrow_yield");
-	struct goroutine *next = pick(self);
-
-	if (next)
-		switch_to(self, next, AFTER_QUEUE);
+	burrow_leave(burrow_pass(burrow_enter("burrow_yield")));
 }
 
 void burrow_exit(void)
 {
-	leave(burrow_sched_enter("burrow_exit"), AFTER_FREE);
+	struct burrow_thread *self = burrow_enter("burrow_exit");
+
+	if (burrow_unlikely(self->bound != NULL))
+		burrow_unbind(self);
+	leave_for(self, burrow_sched_pick(self), AFTER_FREE);
 	__builtin_unreachable();
 }
 
-void burrow_sched_wake(void)
+/* Runs a goroutine, which comes back here when there is no other to run. */
+static void run(struct burrow_thread *self, struct goroutine *g)
 {
-	__atomic_add_fetch(&burrow_runtime.wake, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&burrow_runtime.idle, __ATOMIC_SEQ_CST))
-		syscall(SYS_futex, &burrow_runtime.wake, FUTEX_WAKE_PRIVATE, 1,
-			NULL, NULL, 0);
-}
-
-static void deadlock(void)
-{
-	burrow_print(STDERR_FILENO,
-		     "burrow: all goroutines are asleep - deadlock!\n");
-	burrow_dump_all(STDERR_FILENO, NULL);
-	_exit(2);
-}
-
-static void wait_until(uint32_t wake, int64_t when)
-{
-	struct timespec ts = {
-		.tv_sec = when / 1000000000,
-		.tv_nsec = when % 1000000000,
-	};
-
-	syscall(SYS_futex, &burrow_runtime.wake,
-		FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, wake, &ts, NULL,
-		FUTEX_BITSET_MATCH_ANY);
-}
-
-/* Nothing can run: sleep until a sleeper's time or until someone wakes us. */
-static void idle(struct burrow_proc *proc)
-{
-	int64_t until = INT64_MAX;
-	uint32_t wake;
-
-	wake = __atomic_load_n(&burrow_runtime.wake, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&burrow_runtime.idle, 1, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&burrow_runtime.dump, __ATOMIC_SEQ_CST) &&
-	    !__atomic_load_n(&burrow_runtime.queued, __ATOMIC_SEQ_CST)) {
-		if (!proc->sleepers.count)
-			deadlock();
-		until = proc->sleepers.heap[0].when;
-		decay(proc);
-		if (proc->cache.count && proc->decay_at < until)
-			until = proc->decay_at;
-		wait_until(wake, until);
-	}
-	__atomic_store_n(&burrow_runtime.idle, 0, __ATOMIC_SEQ_CST);
+	if (burrow_unlikely((g->bound && g->bound != self) ||
+			    (self->bound && self->bound != g)))
+		burrow_bound_run(self, g);
+	else
+		switch_to(self, g, AFTER_NOTHING);
 }
 
 void burrow_sched_loop(struct burrow_thread *self)
 {
 	struct goroutine *g;
 
-	while (!burrow_runtime.done) {
-		serve_dump();
-		g = pick(self);
+	for (;;) {
+		if (burrow_unlikely(
+			    __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
+			    ATTENTION_GONE) ||
+		    burrow_unlikely(burrow_runtime.done))
+			return;
+		if (!self->proc) {
+			burrow_thread_spare(self);
+			continue;
+		}
+		g = self->picked;
+		self->picked = NULL;
 		if (!g)
-			idle(self->proc);
-		else if (g != &self->loop)
-			switch_to(self, g, AFTER_NOTHING);
+			g = burrow_find(self);
+		if (g)
+			run(self, g);
 	}
 }

@@ -21,9 +21,9 @@
  * What travels with the processor: everything in struct burrow_proc. What stays
  * with the thread: struct burrow_thread. Nothing of either is touched outside.
  *
- * Locks, outer before inner: world (world.c), runtime.lock, that of a stack
- * class, burrow_locks of objects, that of a heap of timeouts. Nobody who holds
- * a burrow_lock blocks or takes a mutex.
+ * Locks, outer before inner: world (world.c), burrow_locks of objects, that of a
+ * heap of timeouts, runtime.lock, that of a stack class. So goroutines may be
+ * made ready, and timeouts set, under the lock of what they waited for.
  */
 #ifndef BURROW_SCHED_H
 #define BURROW_SCHED_H
@@ -38,8 +38,17 @@
 #include "../include/burrow.h"
 #include "../stack/stack.h"
 #include "lock.h"
-#include "timer.h"
+#include "timeout.h"
 #include "wait.h"
+
+/* The library is built for ThreadSanitizer: debug/sanitize.h. */
+#ifdef __SANITIZE_THREAD__
+#define BURROW_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define BURROW_TSAN 1
+#endif
+#endif
 
 #define BURROW_NAME_BYTES 32
 #define BURROW_QUEUE_LEN 256 /* a power of two */
@@ -100,6 +109,7 @@ enum goroutine_reason {
  * @name:	NUL terminated, in a slab of names; NULL if it has none
  * @site:	where it was spawned: return address of burrow_go()
  * @bound:	the thread that it is locked to, or NULL
+ * @fiber:	what it is to ThreadSanitizer, while it has a stack
  *
  * Lies in a slab (goroutine.c) that lives as long as the runtime runs.
  */
@@ -126,6 +136,9 @@ struct goroutine {
 	char *name;
 	void *site;
 	struct burrow_thread *bound;
+#ifdef BURROW_TSAN
+	void *fiber;
+#endif
 };
 
 /* For "goroutine %lu%s%s%s": " (name)", or nothing. */
@@ -142,6 +155,7 @@ struct goroutine_queue {
 };
 
 struct burrow_io_ring;
+struct burrow_cells;
 
 /**
  * struct burrow_proc - what a thread needs to run goroutines
@@ -151,9 +165,11 @@ struct burrow_io_ring;
  * @ring:	those that can run
  * @tick:	counts switches; the monitor reads it
  * @skip:	readies into @next still to pass before an idle one is woken
- * @skip_max:	what @skip begins with; runq.c
+ * @skip_max:	what @skip begins with; see burrow_ready()
+ * @next_told:	somebody was woken for what is in @next
  * @thread:	who holds it, NULL: nobody; written under runtime.lock
  * @index:	its number
+ * @active:	it may run; under runtime.lock
  * @idle:	on the list of idle ones; under runtime.lock
  * @idle_next:	there; under runtime.lock
  * @timers:	timeouts set here
@@ -168,6 +184,9 @@ struct burrow_io_ring;
  * @ended:	goroutines ended here
  * @switches:	how often one was switched to here
  * @decay_at:	when warm stacks are looked at next
+ * @region_at:	memory for objects: from here
+ * @region_end:	to here
+ * @cells:	small memory to use again (chan/cell.c)
  * @random:	state of the generator for stealing and select
  * @seen_tick:	@tick as the monitor saw it; the monitor's
  * @seen_at:	when it saw that first; the monitor's
@@ -180,6 +199,7 @@ struct burrow_proc {
 	uint32_t tail;
 	uint32_t skip;
 	uint32_t skip_max;
+	bool next_told;
 	uint64_t tick;
 	uint64_t switches;
 	struct goroutine *ring[BURROW_QUEUE_LEN];
@@ -187,6 +207,7 @@ struct burrow_proc {
 
 	struct burrow_thread *thread __attribute__((aligned(64)));
 	int index;
+	bool active;
 	bool idle;
 	struct burrow_proc *idle_next;
 
@@ -202,6 +223,9 @@ struct burrow_proc {
 	uint64_t created;
 	uint64_t ended;
 	int64_t decay_at;
+	char *region_at;
+	char *region_end;
+	struct burrow_cells *cells;
 	uint64_t random;
 
 	uint64_t seen_tick;
@@ -247,11 +271,15 @@ enum burrow_sleep_state {
  * @loop:	the thread's own stack, as if it were a goroutine
  * @exceptions:	the C++ library's per-thread state, NULL without C++
  * @spinning:	looks for work and is counted in runtime.spinning
+ * @picked:	what it was to run when it went back to its loop, or NULL
  * @start_fn:	function of the goroutine that is being started
  * @start_arg:	its argument
  * @bound:	the goroutine that is locked to it
- * @wanted:	@bound may run here as soon as there is a processor
+ * @bound_count: how often it was locked
+ * @bound_ready: @bound waits to run here; under runtime.lock
  * @sleep:	enum burrow_sleep_state; a futex
+ * @sleep_proc:	in whose ring it sleeps, while SLEEP_IO
+ * @remains:	what it must let go when it ends, where the run ended before
  * @next:	list of all of them; under runtime.lock
  * @spare_next:	list of those without a processor; under runtime.lock
  * @spare:	on it
@@ -260,6 +288,8 @@ enum burrow_sleep_state {
  * @tid:	of the kernel
  * @signal_stack: where signals are handled
  * @signal_old:	what was set before
+ * @own_low:	low end of its own stack, as AddressSanitizer says; else NULL
+ * @own_size:	bytes of that
  */
 struct burrow_thread {
 	uint32_t inside;
@@ -272,11 +302,15 @@ struct burrow_thread {
 	void *after_arg;
 	uintptr_t *exceptions;
 	bool spinning;
+	struct goroutine *picked;
 	void (*start_fn)(void *arg);
 	void *start_arg;
 	struct goroutine *bound;
-	bool wanted;
+	uint32_t bound_count;
+	bool bound_ready;
 	uint32_t sleep;
+	struct burrow_proc *sleep_proc;
+	struct burrow_remains *remains;
 	struct burrow_thread *next;
 	struct burrow_thread *spare_next;
 	bool spare;
@@ -285,6 +319,8 @@ struct burrow_thread {
 	pid_t tid;
 	void *signal_stack;
 	stack_t signal_old;
+	const void *own_low;
+	size_t own_size;
 	struct goroutine loop;
 };
 
@@ -303,6 +339,7 @@ struct burrow_config {
 struct burrow_slab;
 struct burrow_region;
 struct burrow_event;
+struct burrow_remains;
 
 /**
  * struct burrow_runtime - all there is, once
@@ -315,11 +352,16 @@ struct burrow_event;
  * @queued:	its length, for a look without the lock
  * @slabs:	of goroutines; under @lock
  * @free:	goroutine structs to use again; under @lock
+ * @names:	of named goroutines, to use again; under @lock
  * @regions:	memory of channels and timers; region.c
- * @procs:	all there ever were in this run, NULL behind them
+ * @procs:	all there ever were in this process, NULL behind them
  * @nr_procs:	how many may run; changed with the world stopped
+ * @nr_active:	those and the ones that are still to retire; under @lock
+ * @unmanned:	processors with work that wait for a thread; under @lock
+ * @created:	goroutines that foreign threads started; under @lock
  * @threads:	all of them; under @lock
  * @nr_threads:	how many; under @lock
+ * @stopped:	the world is; under @lock
  * @spares:	threads without a processor; under @lock
  * @idle:	processors without work; under @lock
  * @nr_idle:	how many; changed under @lock, read without
@@ -351,11 +393,16 @@ struct burrow_runtime {
 	size_t queued;
 	struct burrow_slab *slabs;
 	struct goroutine_queue free;
+	void *names;
 	struct burrow_region *regions;
 	struct burrow_proc *procs[BURROW_PROCS_MAX + 1];
 	int nr_procs;
+	uint32_t nr_active;
+	struct burrow_proc *unmanned;
+	uint64_t created;
 	struct burrow_thread *threads;
 	int nr_threads;
+	bool stopped;
 	struct burrow_thread *spares;
 	struct burrow_proc *idle;
 	uint32_t nr_idle;
@@ -436,12 +483,21 @@ static inline void burrow_leave(struct burrow_thread *self)
 int burrow_config_read(struct burrow_config *config,
 		       const struct burrow_options *opts);
 
+/* cpus.c: how many CPUs this process may use. */
+int burrow_cpus(void);
+
 /* Copies a struct that begins with its size as the caller knows it. */
 int burrow_sized_copy(void *to, size_t size, const void *from, size_t least);
 
 /* goroutine.c; @self NULL: a foreign thread that holds runtime.lock. */
 struct goroutine *goroutine_new(struct burrow_thread *self);
-void goroutine_free(struct burrow_proc *proc, struct goroutine *g);
+int goroutine_promise(struct burrow_thread *self, int class);
+void goroutine_unpromise(struct burrow_thread *self, int class);
+int goroutine_set_name(struct goroutine *g, const char *name, bool locked);
+void goroutine_discard(struct burrow_proc *proc, struct goroutine *g);
+void goroutine_slabs_free(struct burrow_slab *slabs);
+void goroutine_end(struct burrow_proc *proc, struct goroutine *g);
+void goroutine_flush(struct burrow_proc *proc); /* under runtime.lock */
 void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg);
 const char *goroutine_reason_name(const struct goroutine *g);
 void goroutine_queue_push(struct goroutine_queue *queue, struct goroutine *g);
@@ -452,6 +508,8 @@ struct goroutine *goroutine_queue_pop(struct goroutine_queue *queue);
  * stops. Zeroed, aligned to 16; NULL: none.
  */
 void *burrow_region_alloc(struct burrow_thread *self, size_t size);
+void *burrow_region_chunk(size_t bytes); /* under runtime.lock */
+void burrow_regions_free(struct burrow_region *regions);
 
 /*
  * Parking and waking, for whoever makes goroutines wait. All of it inside.
@@ -475,6 +533,9 @@ void burrow_ready(struct burrow_thread *self, struct goroutine *g);
 /* Runs after all others that wait here. */
 void burrow_ready_last(struct burrow_thread *self, struct goroutine *g);
 
+/* One that has not run yet. */
+void burrow_ready_new(struct burrow_thread *self, struct goroutine *g);
+
 /* From a thread without a processor. Not from signal handlers. */
 void burrow_ready_foreign(struct goroutine *g);
 
@@ -497,6 +558,10 @@ int burrow_spawn(struct burrow_thread *self, int class, const char *name,
 int burrow_wait(struct burrow_thread **self, struct burrow_lock *lock,
 		struct burrow_waitq *queue, enum goroutine_reason why,
 		int64_t deadline);
+
+/* The same where the waiter is in its queue already. */
+int burrow_wait_queued(struct burrow_thread **self, struct burrow_lock *lock,
+		       enum goroutine_reason why, int64_t deadline);
 
 /*
  * With the queue's lock held: takes @w out and makes its goroutine ready with
@@ -536,6 +601,9 @@ static inline uint32_t burrow_random(struct burrow_proc *proc)
 /* runq.c: the queues of runnable goroutines. */
 void burrow_runq_push(struct burrow_proc *proc, struct goroutine *g);
 struct goroutine *burrow_runq_pop(struct burrow_proc *proc);
+struct goroutine *burrow_runq_pop_ring(struct burrow_proc *proc);
+struct goroutine *burrow_runq_set_next(struct burrow_proc *proc,
+				       struct goroutine *g);
 struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 				    struct burrow_proc *victim, bool next);
 bool burrow_runq_empty(const struct burrow_proc *proc);
@@ -544,9 +612,8 @@ struct goroutine *burrow_global_take(struct burrow_proc *proc);
 
 /* sched.c */
 void burrow_sched_loop(struct burrow_thread *self);
-void burrow_sched_wake(void);
-void burrow_switch_to(struct burrow_thread *self, struct goroutine *to,
-		      enum burrow_after after);
+struct burrow_thread *burrow_switch_to_loop(struct burrow_thread *self,
+					    enum burrow_after after);
 struct goroutine *burrow_sched_pick(struct burrow_thread *self);
 
 /* idle.c: finding work when the own queue is empty, sleeping, deadlock. */
@@ -554,32 +621,58 @@ struct goroutine *burrow_find(struct burrow_thread *self);
 void burrow_thread_kick(struct burrow_thread *thread);
 void burrow_futex_sleep(struct burrow_thread *self, int64_t until);
 
-/* thread.c */
-int burrow_thread_start(struct burrow_proc *proc); /* under runtime.lock */
+bool burrow_idle_remove(struct burrow_proc *proc); /* under runtime.lock */
+void burrow_cache_decay(struct burrow_proc *proc, int64_t now);
+
+/* Wakes an idle processor if nobody looks for work already; any thread. */
+void burrow_wake_one(void);
+
+/* Inside again after a wait in the loop; see thread->proc and attention then. */
+void burrow_reenter(struct burrow_thread *self);
+
+/* thread.c; those that say so under runtime.lock */
+int burrow_thread_new(struct burrow_proc *proc); /* locked */
+void burrow_thread_give(struct burrow_thread *thread,
+			struct burrow_proc *proc); /* locked */
+bool burrow_proc_man(struct burrow_proc *proc); /* locked */
 void burrow_thread_spare(struct burrow_thread *self);
-int burrow_proc_hand_over(struct burrow_proc *proc); /* under runtime.lock */
+void burrow_bound_run(struct burrow_thread *self, struct goroutine *g);
+void burrow_unbind(struct burrow_thread *self);
 
 /*
- * world.c: nobody is inside but the caller between these two; threads outside
- * go on in their C code and wait where they enter. @self NULL: a foreign
- * thread. Not under any lock.
+ * world.c: nobody is inside between these two; threads outside go on in their C
+ * code and wait where they enter. The caller is outside, and holds no lock; its
+ * own thread is not stopped (@self, NULL: a foreign thread).
  */
+extern pthread_mutex_t burrow_world;
 void burrow_world_stop(struct burrow_thread *self);
 void burrow_world_start(struct burrow_thread *self);
 
-/* True: the thread is outside, and will look at @bit before it goes on inside. */
+/* The same, but gives up: false, after @ns. */
+bool burrow_world_try_stop(struct burrow_thread *self, int64_t ns);
+
+/*
+ * True: the thread is outside, and sees @bit before it goes on inside. False:
+ * it is inside; the bit stays set.
+ */
 bool burrow_thread_stop(struct burrow_thread *thread, uint32_t bit);
 
 /* proc.c: processors come and go. */
-struct burrow_proc *burrow_proc_new(int index);
-void burrow_proc_free(struct burrow_proc *proc);
+int burrow_procs_open(int n);
+void burrow_procs_close(void);
+void burrow_proc_retire(struct burrow_thread *self);
 
 /* monitor.c: runs on the thread that called burrow_run(). */
 void burrow_monitor(void);
+void burrow_monitor_rouse(void); /* under runtime.lock: something runs again */
 void burrow_bell(void); /* from signal handlers too */
 
 /* event.c */
 void burrow_events_serve(struct burrow_thread *self);
+void burrow_events_close(void);
+
+/* run.c */
+void burrow_remains_put(struct burrow_remains *remains);
 
 /* fork.c */
 void burrow_fork_watch(void);
@@ -591,7 +684,8 @@ void burrow_call_on_thread(struct burrow_thread *self, void (*fn)(void *arg),
 /* debug/crash.c: signal handlers, and the stack of each thread they run on. */
 void burrow_crash_open(void);
 void burrow_crash_close(void);
-int burrow_crash_thread_open(struct burrow_thread *self);
+int burrow_crash_thread_open(struct burrow_thread *self); /* memory: before */
+void burrow_crash_thread_install(struct burrow_thread *self); /* on the thread */
 void burrow_crash_thread_close(struct burrow_thread *self);
 void burrow_crash_no_stack(struct goroutine *g, int err)
 	__attribute__((noreturn));

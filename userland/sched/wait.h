@@ -69,6 +69,19 @@ static inline void burrow_waitq_push(struct burrow_waitq *q,
 	q->last = w;
 }
 
+static inline void burrow_waitq_push_front(struct burrow_waitq *q,
+					   struct burrow_waiter *w)
+{
+	w->prev = NULL;
+	w->next = q->first;
+	w->queue = q;
+	if (q->first)
+		q->first->prev = w;
+	else
+		q->last = w;
+	q->first = w;
+}
+
 static inline void burrow_waitq_remove(struct burrow_waitq *q,
 				       struct burrow_waiter *w)
 {

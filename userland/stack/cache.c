@@ -29,8 +29,8 @@ static uint32_t watermark(int class)
 {
 	size_t n = WARM_BYTES / burrow_stack_class_stride(class);
 
-	if (n < 4)
-		return 4;
+	if (n < 1)
+		return 1;
 	return n < BURROW_STACK_WARM ? n : BURROW_STACK_WARM;
 }
 
@@ -55,9 +55,40 @@ void burrow_stack_cache_close(struct burrow_stack_cache *cache)
 		if (!cache->warm[class])
 			continue;
 		give_oldest(cache, class, cache->warm[class]->count);
+		burrow_stack_unkeep(cache->pool, class, watermark(class));
 		munmap(cache->warm[class], sizeof(*cache->warm[class]));
 		cache->warm[class] = NULL;
 	}
+}
+
+void burrow_stack_cache_drop(struct burrow_stack_cache *cache)
+{
+	int class;
+
+	for (class = 0; class < BURROW_STACK_CLASSES; class ++) {
+		if (cache->warm[class])
+			munmap(cache->warm[class],
+			       sizeof(*cache->warm[class]));
+	}
+	burrow_stack_cache_open(cache, NULL);
+}
+
+/* NULL: there is no room to keep any. */
+static struct burrow_stack_warm *warm_new(struct burrow_stack_cache *cache,
+					  int class)
+{
+	struct burrow_stack_warm *warm;
+
+	if (burrow_stack_keep(cache->pool, class, watermark(class)))
+		return NULL;
+	warm = mmap(NULL, sizeof(*warm), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (warm == MAP_FAILED) {
+		burrow_stack_unkeep(cache->pool, class, watermark(class));
+		return NULL;
+	}
+	cache->warm[class] = warm;
+	return warm;
 }
 
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
@@ -81,13 +112,11 @@ void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,
 	struct burrow_stack_warm *warm = cache->warm[class];
 
 	if (!warm) {
-		warm = mmap(NULL, sizeof(*warm), PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (warm == MAP_FAILED) {
+		warm = warm_new(cache, class);
+		if (!warm) {
 			burrow_stack_put(cache->pool, class, stack, 1);
 			return;
 		}
-		cache->warm[class] = warm;
 	}
 
 	if (warm->count == watermark(class))

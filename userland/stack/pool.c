@@ -229,26 +229,59 @@ static int class_grow(struct burrow_stack_pool *pool,
 	return 0;
 }
 
-int burrow_stack_reserve(struct burrow_stack_pool *pool, int class)
+/* With the class's lock: slots for @more stacks than are spoken for. */
+static int make_ready(struct burrow_stack_pool *pool, int class, uint32_t more)
 {
 	struct burrow_stack_class *c = &pool->classes[class];
 	int ret = 0;
 
-	pthread_mutex_lock(&c->lock);
-	while (!ret && c->ready <= c->promised)
+	while (!ret && c->ready < c->promised + c->kept + more)
 		ret = class_grow(pool, c, burrow_stack_class_stride(class));
+	return ret;
+}
+
+int burrow_stack_reserve(struct burrow_stack_pool *pool, int class, uint32_t n)
+{
+	struct burrow_stack_class *c = &pool->classes[class];
+	int ret;
+
+	pthread_mutex_lock(&c->lock);
+	ret = make_ready(pool, class, n);
 	if (!ret)
-		c->promised++;
+		c->promised += n;
 	pthread_mutex_unlock(&c->lock);
 	return ret;
 }
 
-void burrow_stack_unreserve(struct burrow_stack_pool *pool, int class)
+void burrow_stack_unreserve(struct burrow_stack_pool *pool, int class,
+			    uint32_t n)
 {
 	struct burrow_stack_class *c = &pool->classes[class];
 
 	pthread_mutex_lock(&c->lock);
-	c->promised--;
+	c->promised -= n;
+	pthread_mutex_unlock(&c->lock);
+}
+
+int burrow_stack_keep(struct burrow_stack_pool *pool, int class, uint32_t n)
+{
+	struct burrow_stack_class *c = &pool->classes[class];
+	int ret;
+
+	pthread_mutex_lock(&c->lock);
+	ret = make_ready(pool, class, n);
+	if (!ret)
+		c->kept += n;
+	pthread_mutex_unlock(&c->lock);
+	return ret;
+}
+
+void burrow_stack_unkeep(struct burrow_stack_pool *pool, int class, uint32_t n)
+{
+	struct burrow_stack_class *c = &pool->classes[class];
+
+	pthread_mutex_lock(&c->lock);
+	c->kept -= n;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -376,7 +409,7 @@ static const char *try_stack(struct burrow_stack_pool *pool, int *err)
 	struct burrow_stack stack;
 	int class = burrow_stack_class_for(burrow_stack_class_usable(0));
 
-	*err = burrow_stack_reserve(pool, class);
+	*err = burrow_stack_reserve(pool, class, 1);
 	if (*err)
 		return "no stack can be reserved";
 	*err = burrow_stack_get(pool, class, &stack);

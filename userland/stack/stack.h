@@ -143,6 +143,7 @@ extern const struct burrow_stack_backend *const burrow_stack_backends[];
  * @lock:	over everything here
  * @arenas:	those that exist, the first @nr_arenas
  * @promised:	stacks reserved by burrow_stack_reserve()
+ * @kept:	stacks that caches may hold
  * @ready:	slots that are or could be handed out, over all arenas
  */
 struct burrow_stack_class {
@@ -150,6 +151,7 @@ struct burrow_stack_class {
 	struct burrow_stack_arena *arenas[BURROW_STACK_ARENAS];
 	unsigned int nr_arenas;
 	uint64_t promised;
+	uint64_t kept;
 	uint64_t ready;
 };
 
@@ -179,8 +181,17 @@ int burrow_stack_class_for(size_t usable);
 size_t burrow_stack_class_stride(int class);
 size_t burrow_stack_class_usable(int class);
 
-int burrow_stack_reserve(struct burrow_stack_pool *pool, int class);
-void burrow_stack_unreserve(struct burrow_stack_pool *pool, int class);
+/* Promises @n stacks: 0 or a negative errno, then none. And takes it back. */
+int burrow_stack_reserve(struct burrow_stack_pool *pool, int class, uint32_t n);
+void burrow_stack_unreserve(struct burrow_stack_pool *pool, int class,
+			    uint32_t n);
+
+/*
+ * Room for stacks that lie in a cache, where others can't have them, beside all
+ * that is promised. 0 or a negative errno.
+ */
+int burrow_stack_keep(struct burrow_stack_pool *pool, int class, uint32_t n);
+void burrow_stack_unkeep(struct burrow_stack_pool *pool, int class, uint32_t n);
 
 /* A reserved stack can always be had but for want of memory (-ENOMEM). */
 int burrow_stack_get(struct burrow_stack_pool *pool, int class,
@@ -310,6 +321,9 @@ struct burrow_stack_cache {
 void burrow_stack_cache_open(struct burrow_stack_cache *cache,
 			     struct burrow_stack_pool *pool);
 void burrow_stack_cache_close(struct burrow_stack_cache *cache);
+
+/* The same where the pool goes too: stacks are not given back. */
+void burrow_stack_cache_drop(struct burrow_stack_cache *cache);
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack);
 void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,

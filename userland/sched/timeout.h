@@ -14,8 +14,8 @@
  * too (to take a timeout back, to help out when it steals). A timeout belongs
  * to whoever embeds it: it is set and taken back by one at a time.
  */
-#ifndef BURROW_TIMER_H
-#define BURROW_TIMER_H
+#ifndef BURROW_TIMEOUT_H
+#define BURROW_TIMEOUT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,7 +93,10 @@ int burrow_timers_move(struct burrow_timers *to, struct burrow_timers *from);
 int burrow_timeout_set(struct burrow_thread *self,
 		       struct burrow_timeout *timeout, int64_t when);
 
+/* The same, but does not wait for one that fires at this moment. */
+bool burrow_timeout_take_back(struct burrow_timeout *timeout);
+
 /* True: it will not fire. False: it was not set, or has fired to the end. */
 bool burrow_timeout_cancel(struct burrow_timeout *timeout);
 
-#endif /* BURROW_TIMER_H */
+#endif /* BURROW_TIMEOUT_H */

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Threads: how they start and end, how they get a processor, and goroutines
+ * that are bound to one.
+ *
+ * A thread without a processor is a spare: it sleeps until it is given one.
+ * Threads are started by the monitor alone, which has a large stack and holds no
+ * processor; who finds no spare one leaves the processor on the list of unmanned
+ * ones and rings the bell. Threads are kept until the runtime stops.
+ *
+ * A bound goroutine runs on its thread only, and that thread runs it only. Who
+ * else comes to run it gives the thread its processor; the thread, when it is
+ * about to run something else, passes its processor on and sleeps.
+ *
+ * Locks: the lists, thread.proc, proc.thread and bound_ready are under
+ * runtime.lock.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../debug/print.h"
+#include "../debug/sanitize.h"
+#include "sched.h"
+
+/* In the C++ library if there is one: exceptions in flight on this thread. */
+extern void *__cxa_get_globals(void) __attribute__((weak));
+
+static __thread struct burrow_thread *self_of_thread
+	__attribute__((tls_model("initial-exec")));
+
+/* Never inlined: a switch can change the thread, and so the variable. */
+__attribute__((noipa)) struct burrow_thread *burrow_self(void)
+{
+	return self_of_thread;
+}
+
+void burrow_self_set(struct burrow_thread *thread)
+{
+	self_of_thread = thread;
+}
+
+struct goroutine *burrow_current(void)
+{
+	struct burrow_thread *self = burrow_self();
+
+	return self && self->current != &self->loop ? self->current : NULL;
+}
+
+void burrow_thread_give(struct burrow_thread *thread, struct burrow_proc *proc)
+{
+	thread->proc = proc;
+	proc->thread = thread;
+	__atomic_and_fetch(&thread->attention, ~ATTENTION_LOST,
+			   __ATOMIC_SEQ_CST);
+	burrow_thread_kick(thread);
+}
+
+static struct burrow_thread *spare_pop(struct burrow_runtime *rt)
+{
+	struct burrow_thread *thread = rt->spares;
+
+	if (thread) {
+		rt->spares = thread->spare_next;
+		thread->spare = false;
+	}
+	return thread;
+}
+
+/* False: it has to wait for the monitor. */
+bool burrow_proc_man(struct burrow_proc *proc)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_thread *thread;
+
+	if (proc->thread)
+		return true;
+	thread = spare_pop(rt);
+	if (thread) {
+		burrow_thread_give(thread, proc);
+		return true;
+	}
+	proc->idle_next = rt->unmanned;
+	rt->unmanned = proc;
+	burrow_bell();
+	return false;
+}
+
+/* Sleeps until there is a processor, or none will come any more. */
+void burrow_thread_spare(struct burrow_thread *self)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	bool wait;
+
+	pthread_mutex_lock(&rt->lock);
+	wait = !self->proc && !rt->done;
+	if (wait && !self->spare && !self->bound) {
+		self->spare = true;
+		self->spare_next = rt->spares;
+		rt->spares = self;
+	}
+	pthread_mutex_unlock(&rt->lock);
+	if (wait)
+		burrow_futex_sleep(self, BURROW_FOREVER);
+}
+
+/* Gives the thread that @g is bound to our processor, if it has none. */
+static void send_home(struct burrow_thread *self, struct goroutine *g)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_thread *home = g->bound;
+
+	pthread_mutex_lock(&rt->lock);
+	home->bound_ready = true;
+	if (home->proc) {
+		burrow_thread_kick(home);
+	} else {
+		burrow_thread_give(home, self->proc);
+		self->proc = NULL;
+	}
+	pthread_mutex_unlock(&rt->lock);
+}
+
+/* We are bound to another than @g: somebody else must run it. */
+static void pass_on(struct burrow_thread *self, struct goroutine *g)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_proc *proc = self->proc;
+
+	burrow_runq_push(proc, g);
+	pthread_mutex_lock(&rt->lock);
+	if (!self->bound_ready) {
+		self->proc = NULL;
+		proc->thread = NULL;
+		burrow_proc_man(proc);
+	}
+	pthread_mutex_unlock(&rt->lock);
+}
+
+void burrow_bound_run(struct burrow_thread *self, struct goroutine *g)
+{
+	if (self->spinning) {
+		self->spinning = false;
+		__atomic_sub_fetch(&burrow_runtime.spinning, 1,
+				   __ATOMIC_SEQ_CST);
+	}
+	if (g->bound && g->bound != self)
+		send_home(self, g);
+	else
+		pass_on(self, g);
+}
+
+void burrow_lock_thread(void)
+{
+	struct burrow_thread *self = burrow_enter("burrow_lock_thread");
+
+	self->bound = self->current;
+	self->bound_count++;
+	self->current->bound = self;
+	burrow_leave(self);
+}
+
+void burrow_unbind(struct burrow_thread *self)
+{
+	self->bound->bound = NULL;
+	self->bound = NULL;
+	self->bound_count = 0;
+}
+
+void burrow_unlock_thread(void)
+{
+	struct burrow_thread *self = burrow_enter("burrow_unlock_thread");
+
+	if (!self->bound_count)
+		burrow_misuse("burrow_unlock_thread",
+			      "without burrow_lock_thread() before");
+	if (!--self->bound_count)
+		burrow_unbind(self);
+	burrow_leave(self);
+}
+
+static void *thread_main(void *arg)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_thread *self = arg;
+	struct burrow_remains *remains;
+
+	burrow_self_set(self);
+	self->tid = syscall(SYS_gettid);
+	if (__cxa_get_globals)
+		self->exceptions = __cxa_get_globals();
+	burrow_crash_thread_install(self);
+	burrow_san_thread(self);
+	burrow_reenter(self);
+	burrow_sched_loop(self);
+	burrow_leave(self);
+	burrow_self_set(NULL);
+	burrow_crash_thread_close(self);
+
+	pthread_mutex_lock(&rt->lock);
+	remains = self->remains;
+	__atomic_store_n(&self->exited, true, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&rt->lock);
+	if (remains) {
+		/* The run ended without us: nobody else knows of us now. */
+		burrow_remains_put(remains);
+		free(self);
+	} else {
+		burrow_bell();
+	}
+	return NULL;
+}
+
+static int start_pthread(struct burrow_thread *thread)
+{
+	return -pthread_create(&thread->pthread, NULL, thread_main, thread);
+}
+
+/* Called by the monitor. @proc: what it is to hold, or NULL: a spare. */
+int burrow_thread_new(struct burrow_proc *proc)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_thread *thread = calloc(1, sizeof(*thread));
+	int ret;
+
+	if (!thread)
+		return -ENOMEM;
+	ret = burrow_crash_thread_open(thread);
+	if (ret) {
+		free(thread);
+		return ret;
+	}
+	thread->current = &thread->loop;
+	thread->left = &thread->loop;
+	thread->attention = rt->stopped ? ATTENTION_STOP : 0;
+	thread->proc = proc;
+	ret = start_pthread(thread);
+	if (ret) {
+		burrow_crash_thread_close(thread);
+		free(thread);
+		return ret;
+	}
+	if (proc)
+		proc->thread = thread;
+	thread->next = rt->threads;
+	rt->threads = thread;
+	rt->nr_threads++;
+	return 0;
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Heaps of timeouts, as timeout.h describes them.
+ *
+ * A heap with four children a node, in memory of the system's: shallow, and a
+ * sift-down reads one cache line a level.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../arch/arch.h"
+#include "sched.h"
+
+#define ROOM_FIRST 256
+
+void burrow_timers_open(struct burrow_timers *timers, struct burrow_proc *proc)
+{
+	memset(timers, 0, sizeof(*timers));
+	timers->next = BURROW_FOREVER;
+	timers->proc = proc;
+}
+
+void burrow_timers_close(struct burrow_timers *timers)
+{
+	if (timers->heap)
+		munmap(timers->heap, timers->room * sizeof(timers->heap[0]));
+	burrow_timers_open(timers, timers->proc);
+}
+
+static void publish(struct burrow_timers *t)
+{
+	__atomic_store_n(&t->next, t->count ? t->heap[0].when : BURROW_FOREVER,
+			 __ATOMIC_RELAXED);
+}
+
+static void sift_up(struct burrow_timers *t, size_t i,
+		    struct burrow_timer_entry entry)
+{
+	size_t parent;
+
+	for (; i; i = parent) {
+		parent = (i - 1) / 4;
+		if (t->heap[parent].when <= entry.when)
+			break;
+		t->heap[i] = t->heap[parent];
+	}
+	t->heap[i] = entry;
+}
+
+static size_t soonest_child(const struct burrow_timers *t, size_t i)
+{
+	size_t child = 4 * i + 1, best = child, end = child + 4;
+
+	for (; child < end && child < t->count; child++) {
+		if (t->heap[child].when < t->heap[best].when)
+			best = child;
+	}
+	return best;
+}
+
+static void sift_down(struct burrow_timers *t, size_t i,
+		      struct burrow_timer_entry entry)
+{
+	size_t child;
+
+	for (;; i = child) {
+		child = soonest_child(t, i);
+		if (child >= t->count || t->heap[child].when >= entry.when)
+			break;
+		t->heap[i] = t->heap[child];
+	}
+	t->heap[i] = entry;
+}
+
+static struct burrow_timer_entry heap_pop(struct burrow_timers *t)
+{
+	struct burrow_timer_entry first = t->heap[0];
+
+	if (--t->count)
+		sift_down(t, 0, t->heap[t->count]);
+	return first;
+}
+
+/* Whether an entry stands for its timeout, or was left behind. */
+static bool stands(const struct burrow_timers *t,
+		   const struct burrow_timer_entry *entry)
+{
+	return entry->timeout->queued == entry->when &&
+	       entry->timeout->timers == t;
+}
+
+/* Throws out what would not fire, and makes a heap of the rest (Floyd 1964). */
+static void compact(struct burrow_timers *t)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < t->count; i++) {
+		if (!stands(t, &t->heap[i]))
+			continue;
+		if (t->heap[i].timeout->when)
+			t->heap[n++] = t->heap[i];
+		else
+			t->heap[i].timeout->queued = 0;
+	}
+	t->count = n;
+	for (i = n / 4 + 1; i-- > 0;) {
+		if (i < n)
+			sift_down(t, i, t->heap[i]);
+	}
+}
+
+static int make_room(struct burrow_timers *t, size_t room)
+{
+	size_t size = sizeof(t->heap[0]);
+	void *p;
+
+	if (t->heap)
+		p = mremap(t->heap, t->room * size, room * size,
+			   MREMAP_MAYMOVE);
+	else
+		p = mmap(NULL, room * size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	t->heap = p;
+	t->room = room;
+	return 0;
+}
+
+static int heap_push(struct burrow_timers *t, struct burrow_timeout *timeout,
+		     int64_t when)
+{
+	struct burrow_timer_entry entry = { .when = when, .timeout = timeout };
+
+	if (t->count == t->room && t->set < t->count / 2)
+		compact(t);
+	if (t->count == t->room &&
+	    make_room(t, t->room ? t->room * 2 : ROOM_FIRST))
+		return -ENOMEM;
+	timeout->timers = t;
+	timeout->queued = when;
+	sift_up(t, t->count++, entry);
+	publish(t);
+	return 0;
+}
+
+/*
+ * Locks the heap that the timeout's entry is in, or else our own. The entry may
+ * go while we wait for the lock; nobody but us puts one in.
+ */
+static struct burrow_timers *lock_heap(struct burrow_thread *self,
+				       struct burrow_timeout *timeout)
+{
+	struct burrow_timers *own = &self->proc->timers, *t = own;
+
+	if (__atomic_load_n(&timeout->queued, __ATOMIC_ACQUIRE))
+		t = timeout->timers;
+	burrow_lock_take(&t->lock);
+	if (t == own || timeout->queued)
+		return t;
+	burrow_lock_drop(&t->lock);
+	burrow_lock_take(&own->lock);
+	return own;
+}
+
+int burrow_timeout_set(struct burrow_thread *self,
+		       struct burrow_timeout *timeout, int64_t when)
+{
+	struct burrow_timers *t = lock_heap(self, timeout);
+	bool was_set = timeout->when, sooner = false;
+	int ret = 0;
+
+	if (when < 1)
+		when = 1;
+	if (!timeout->queued || timeout->queued > when) {
+		sooner = when < t->next;
+		ret = heap_push(t, timeout, when);
+	}
+	if (!ret) {
+		timeout->when = when;
+		t->set += !was_set;
+	}
+	burrow_lock_drop(&t->lock);
+	if (sooner && t->proc != self->proc && t->proc->thread)
+		burrow_thread_kick(t->proc->thread);
+	return ret;
+}
+
+bool burrow_timeout_take_back(struct burrow_timeout *timeout)
+{
+	struct burrow_timers *t = timeout->timers;
+	bool was_set;
+
+	if (!t)
+		return false;
+	burrow_lock_take(&t->lock);
+	was_set = timeout->when;
+	timeout->when = 0;
+	t->set -= was_set;
+	burrow_lock_drop(&t->lock);
+	return was_set;
+}
+
+bool burrow_timeout_cancel(struct burrow_timeout *timeout)
+{
+	struct burrow_timers *t = timeout->timers;
+	bool was_set = burrow_timeout_take_back(timeout);
+	int spins = 0;
+
+	/* Pairs with the release in burrow_timers_run(): @fire has returned. */
+	while (t && __atomic_load_n(&t->firing, __ATOMIC_ACQUIRE) == timeout) {
+		burrow_arch_relax();
+		if (++spins % 100 == 0)
+			sched_yield();
+	}
+	return was_set;
+}
+
+/* The next that is due and set, no longer in the heap; NULL: none is. */
+static struct burrow_timeout *due(struct burrow_timers *t, int64_t now)
+{
+	struct burrow_timer_entry entry;
+	struct burrow_timeout *timeout;
+
+	while (t->count && t->heap[0].when <= now) {
+		entry = heap_pop(t);
+		timeout = entry.timeout;
+		if (!stands(t, &entry))
+			continue;
+		timeout->queued = 0;
+		if (timeout->when > now) {
+			/* There is room: one was just taken out. */
+			heap_push(t, timeout, timeout->when);
+		} else if (timeout->when) {
+			timeout->when = 0;
+			t->set--;
+			return timeout;
+		}
+	}
+	return NULL;
+}
+
+size_t burrow_timers_run(struct burrow_thread *self,
+			 struct burrow_timers *t, int64_t now)
+{
+	struct burrow_timeout *timeout;
+	size_t n = 0;
+
+	if (__atomic_load_n(&t->next, __ATOMIC_RELAXED) > now)
+		return 0;
+	burrow_lock_take(&t->lock);
+	/* Another one is at it: it will see what is due. */
+	while (!t->firing && (timeout = due(t, now))) {
+		__atomic_store_n(&t->firing, timeout, __ATOMIC_RELAXED);
+		burrow_lock_drop(&t->lock);
+		timeout->fire(self, timeout);
+		burrow_lock_take(&t->lock);
+		__atomic_store_n(&t->firing, NULL, __ATOMIC_RELEASE);
+		n++;
+	}
+	publish(t);
+	burrow_lock_drop(&t->lock);
+	return n;
+}
+
+int burrow_timers_move(struct burrow_timers *to, struct burrow_timers *from)
+{
+	size_t i, need;
+
+	compact(from);
+	need = to->count + from->count;
+	if (need > to->room && make_room(to, need))
+		return -ENOMEM;
+	for (i = 0; i < from->count; i++) {
+		heap_push(to, from->heap[i].timeout, from->heap[i].when);
+		to->set++;
+	}
+	burrow_timers_close(from);
+	return 0;
+}
