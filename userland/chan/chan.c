@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Channels.
+ *
+ * As Go's (runtime/chan.go): a lock, a ring of elements, a queue of those who
+ * wait to send and one of those who wait to receive. Whoever finds a partner
+ * waiting copies the element straight from or to where the partner has it,
+ * which may be the partner's stack, and makes it ready; nothing goes through a
+ * buffer that nobody needs. So those who wait are served in order, and who was
+ * served has its result in its waiter when it runs again.
+ *
+ * Lock: the channel's own. A select holds several, in the order of their
+ * addresses. A partner is made ready after the lock was dropped.
+ */
+#include "cell.h"
+#include "chan.h"
+#include "woken.h"
+
+/* With the object's header it still is a size that pointers can span. */
+#define BYTES_MAX ((size_t)PTRDIFF_MAX / 2)
+
+struct burrow_chan *burrow_chan_make(struct burrow_thread *self,
+				     size_t elem_size, size_t capacity)
+{
+	struct burrow_chan *ch;
+	size_t bytes;
+
+	if (__builtin_mul_overflow(elem_size, capacity, &bytes) ||
+	    bytes > BYTES_MAX)
+		return NULL;
+	ch = burrow_region_alloc(self, sizeof(*ch) + bytes);
+	if (!ch)
+		return NULL;
+	ch->elem_size = elem_size;
+	ch->capacity = capacity;
+	ch->bytes = bytes;
+	return ch;
+}
+
+struct burrow_chan *burrow_chan_new(size_t elem_size, size_t capacity)
+{
+	struct burrow_thread *self = burrow_enter("burrow_chan_new");
+	struct burrow_chan *ch = burrow_chan_make(self, elem_size, capacity);
+
+	burrow_leave(self);
+	return ch;
+}
+
+/* A queue that nobody else knows. */
+struct never {
+	struct burrow_cell cell;
+	struct burrow_lock lock;
+	struct burrow_waitq queue;
+};
+
+int burrow_chan_never(struct burrow_thread **self, enum goroutine_reason why,
+		      int64_t deadline)
+{
+	struct never *never;
+	int ret;
+
+	while (deadline == BURROW_FOREVER)
+		*self = burrow_park(*self, why, NULL);
+	never = (struct never *)burrow_cell_get(*self, sizeof(*never));
+	if (!never)
+		return -ENOMEM;
+	never->lock = (struct burrow_lock){ 0 };
+	never->queue = (struct burrow_waitq){ 0 };
+	burrow_lock_take(&never->lock);
+	ret = burrow_wait(self, &never->lock, &never->queue, why, deadline);
+	burrow_cell_put(*self, &never->cell, sizeof(*never));
+	return ret;
+}
+
+/* Under the lock, which is dropped. What whoever wakes us says, or -ETIMEDOUT. */
+static inline int wait_in(struct burrow_thread **self, struct burrow_chan *ch,
+			  struct burrow_waitq *queue, void *elem,
+			  enum goroutine_reason why, int64_t deadline)
+{
+	struct goroutine *g = (*self)->current;
+
+	g->waiter.elem = elem;
+	if (deadline != BURROW_FOREVER)
+		return burrow_wait(self, &ch->lock, queue, why, deadline);
+	g->waiter.g = g;
+	g->waiter.lock = &ch->lock;
+	g->waiter.select = false;
+	burrow_waitq_push(queue, &g->waiter);
+	*self = burrow_park(*self, why, &ch->lock);
+	return g->waiter.result;
+}
+
+static inline __attribute__((always_inline)) int
+send_until(struct burrow_thread **self, struct burrow_chan *ch,
+	   const void *elem, int64_t deadline)
+{
+	int ret;
+
+	if (burrow_unlikely(!ch))
+		return burrow_chan_never(self, GOROUTINE_CHAN_SEND_NIL,
+					 deadline);
+	burrow_lock_take(&ch->lock);
+	ret = burrow_chan_send_now(*self, ch, elem);
+	if (ret != -EAGAIN)
+		return ret;
+	return wait_in(self, ch, &ch->senders, (void *)elem,
+		       GOROUTINE_CHAN_SEND, deadline);
+}
+
+static inline __attribute__((always_inline)) int
+recv_until(struct burrow_thread **self, struct burrow_chan *ch, void *elem,
+	   int64_t deadline)
+{
+	int ret;
+
+	if (burrow_unlikely(!ch))
+		return burrow_chan_never(self, GOROUTINE_CHAN_RECV_NIL,
+					 deadline);
+	burrow_lock_take(&ch->lock);
+	ret = burrow_chan_recv_now(*self, ch, elem);
+	if (ret != -EAGAIN)
+		return ret;
+	ret = wait_in(self, ch, &ch->receivers, elem, GOROUTINE_CHAN_RECV,
+		      deadline);
+	if (burrow_unlikely(!ret))
+		burrow_chan_copy(ch, elem, NULL);
+	return ret;
+}
+
+int burrow_chan_send_inside(struct burrow_thread **self, struct burrow_chan *ch,
+			    const void *elem, int64_t deadline)
+{
+	return send_until(self, ch, elem, deadline);
+}
+
+int burrow_chan_recv_inside(struct burrow_thread **self, struct burrow_chan *ch,
+			    void *elem, int64_t deadline)
+{
+	return recv_until(self, ch, elem, deadline);
+}
+
+int burrow_chan_send(struct burrow_chan *ch, const void *elem)
+{
+	struct burrow_thread *self = burrow_enter_try("burrow_chan_send");
+	int ret;
+
+	if (burrow_unlikely(!self))
+		return -EPERM;
+	ret = send_until(&self, ch, elem, BURROW_FOREVER);
+	burrow_leave(self);
+	return ret;
+}
+
+int burrow_chan_send_deadline(struct burrow_chan *ch, const void *elem,
+			      int64_t deadline)
+{
+	struct burrow_thread *self =
+		burrow_enter_try("burrow_chan_send_deadline");
+	int ret;
+
+	if (!self)
+		return -EPERM;
+	ret = burrow_chan_send_inside(&self, ch, elem, deadline);
+	burrow_leave(self);
+	return ret;
+}
+
+void burrow_chan_offer(struct burrow_thread *self, struct burrow_chan *ch,
+		       const void *elem)
+{
+	burrow_lock_take(&ch->lock);
+	if (burrow_chan_send_now(self, ch, elem) == -EAGAIN)
+		burrow_lock_drop(&ch->lock);
+}
+
+int burrow_chan_try_send(struct burrow_chan *ch, const void *elem)
+{
+	struct burrow_thread *self = burrow_enter_try("burrow_chan_try_send");
+	int ret = -EAGAIN;
+
+	if (burrow_unlikely(!self))
+		return -EPERM;
+	if (burrow_likely(ch != NULL)) {
+		burrow_lock_take(&ch->lock);
+		ret = burrow_chan_send_now(self, ch, elem);
+		if (ret == -EAGAIN)
+			burrow_lock_drop(&ch->lock);
+	}
+	burrow_leave(self);
+	return ret;
+}
+
+int burrow_chan_recv(struct burrow_chan *ch, void *elem)
+{
+	struct burrow_thread *self = burrow_enter_try("burrow_chan_recv");
+	int ret;
+
+	if (burrow_unlikely(!self))
+		return -EPERM;
+	ret = recv_until(&self, ch, elem, BURROW_FOREVER);
+	burrow_leave(self);
+	return ret;
+}
+
+int burrow_chan_recv_deadline(struct burrow_chan *ch, void *elem,
+			      int64_t deadline)
+{
+	struct burrow_thread *self =
+		burrow_enter_try("burrow_chan_recv_deadline");
+	int ret;
+
+	if (!self)
+		return -EPERM;
+	ret = burrow_chan_recv_inside(&self, ch, elem, deadline);
+	burrow_leave(self);
+	return ret;
+}
+
+int burrow_chan_try_recv(struct burrow_chan *ch, void *elem)
+{
+	struct burrow_thread *self = burrow_enter_try("burrow_chan_try_recv");
+	int ret = -EAGAIN;
+
+	if (burrow_unlikely(!self))
+		return -EPERM;
+	if (burrow_likely(ch != NULL)) {
+		burrow_lock_take(&ch->lock);
+		ret = burrow_chan_recv_now(self, ch, elem);
+		if (ret == -EAGAIN)
+			burrow_lock_drop(&ch->lock);
+	}
+	burrow_leave(self);
+	return ret;
+}
+
+int burrow_chan_shut(struct burrow_thread *self, struct burrow_chan *ch)
+{
+	struct burrow_woken woken = { 0 };
+
+	burrow_lock_take(&ch->lock);
+	if (ch->closed) {
+		burrow_lock_drop(&ch->lock);
+		return -EPIPE;
+	}
+	__atomic_store_n(&ch->closed, true, __ATOMIC_RELAXED);
+	burrow_woken_add_all(&woken, &ch->receivers, 0);
+	burrow_woken_add_all(&woken, &ch->senders, -EPIPE);
+	burrow_lock_drop(&ch->lock);
+	burrow_woken_ready(self, &woken);
+	return 0;
+}
+
+int burrow_chan_close(struct burrow_chan *ch)
+{
+	struct burrow_thread *self = burrow_enter_try("burrow_chan_close");
+	int ret;
+
+	if (!self)
+		return -EPERM;
+	ret = ch ? burrow_chan_shut(self, ch) : -EINVAL;
+	burrow_leave(self);
+	return ret;
+}
+
+size_t burrow_chan_len(struct burrow_chan *ch)
+{
+	struct burrow_thread *self = burrow_enter("burrow_chan_len");
+	size_t len = 0;
+
+	if (ch)
+		len = __atomic_load_n(&ch->count, __ATOMIC_RELAXED);
+	burrow_leave(self);
+	return len;
+}
+
+size_t burrow_chan_cap(struct burrow_chan *ch)
+{
+	struct burrow_thread *self = burrow_enter("burrow_chan_cap");
+	size_t capacity = ch ? ch->capacity : 0;
+
+	burrow_leave(self);
+	return capacity;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Channels as the library sees them: for select, and for what sends from inside
+ * of the runtime (timers, signals, contexts).
+ */
+#ifndef BURROW_CHAN_INTERNAL_H
+#define BURROW_CHAN_INTERNAL_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../include/burrow/chan.h"
+#include "../sched/sched.h"
+
+/**
+ * struct burrow_chan - a channel
+ * @lock:	over all that changes
+ * @closed:	for good
+ * @count:	elements in the buffer
+ * @capacity:	elements that fit
+ * @receivers:	those who wait; only while the buffer is empty
+ * @senders:	those who wait; only while it is full
+ * @elem_size:	bytes of an element
+ * @head:	where in the buffer the oldest is, in bytes
+ * @tail:	where the next one goes
+ * @bytes:	of the buffer
+ * @buffer:	a ring
+ *
+ * @count, @closed and the first of each queue are read without the lock as
+ * hints, by burrow_select().
+ */
+struct burrow_chan {
+	struct burrow_lock lock;
+	bool closed;
+	size_t count;
+	size_t capacity;
+	struct burrow_waitq receivers;
+	struct burrow_waitq senders;
+	size_t elem_size;
+	size_t head;
+	size_t tail;
+	size_t bytes;
+	char buffer[] __attribute__((aligned(16)));
+};
+
+/* As burrow_chan_new(), from inside. */
+struct burrow_chan *burrow_chan_make(struct burrow_thread *self,
+				     size_t elem_size, size_t capacity);
+
+/* As burrow_chan_close(), from inside; for a channel that is one. */
+int burrow_chan_shut(struct burrow_thread *self, struct burrow_chan *ch);
+
+/* As the calls of the API, from inside. *@self: the thread it came back on. */
+int burrow_chan_send_inside(struct burrow_thread **self, struct burrow_chan *ch,
+			    const void *elem, int64_t deadline);
+int burrow_chan_recv_inside(struct burrow_thread **self, struct burrow_chan *ch,
+			    void *elem, int64_t deadline);
+
+/* Sends if that can be done at once; else the element is dropped. */
+void burrow_chan_offer(struct burrow_thread *self, struct burrow_chan *ch,
+		       const void *elem);
+
+/* Never succeeds: waits for ever, or until the deadline; -ETIMEDOUT, -ENOMEM. */
+int burrow_chan_never(struct burrow_thread **self, enum goroutine_reason why,
+		      int64_t deadline);
+
+/* Copies an element; nobody wants it: @to is NULL, nobody gave it: @from is. */
+static inline void burrow_chan_copy(const struct burrow_chan *ch, void *to,
+				    const void *from)
+{
+	if (burrow_unlikely(!to))
+		return;
+	if (burrow_unlikely(!from))
+		memset(to, 0, ch->elem_size);
+	else if (burrow_likely(ch->elem_size == sizeof(uint64_t)))
+		memcpy(to, from, sizeof(uint64_t));
+	else if (ch->elem_size == sizeof(uint32_t))
+		memcpy(to, from, sizeof(uint32_t));
+	else
+		memcpy(to, from, ch->elem_size);
+}
+
+static inline void burrow_chan_buffer_put(struct burrow_chan *ch,
+					  const void *elem)
+{
+	burrow_chan_copy(ch, ch->buffer + ch->tail, elem);
+	ch->tail += ch->elem_size;
+	if (ch->tail == ch->bytes)
+		ch->tail = 0;
+}
+
+static inline void burrow_chan_buffer_get(struct burrow_chan *ch, void *elem)
+{
+	burrow_chan_copy(ch, elem, ch->buffer + ch->head);
+	ch->head += ch->elem_size;
+	if (ch->head == ch->bytes)
+		ch->head = 0;
+}
+
+static inline struct burrow_waiter *burrow_chan_partner(struct burrow_waitq *q)
+{
+	struct burrow_waiter *w = q->first;
+
+	if (!w || w->select)
+		return w ? burrow_waitq_take(q) : NULL;
+	burrow_waitq_remove(q, w);
+	return w;
+}
+
+/*
+ * Sends what can be sent at once. Under the lock, which is dropped; but it is
+ * held on if the result is -EAGAIN.
+ */
+static inline int burrow_chan_send_now(struct burrow_thread *self,
+				       struct burrow_chan *ch, const void *elem)
+{
+	struct burrow_waiter *w;
+	struct goroutine *g;
+
+	if (burrow_unlikely(ch->closed)) {
+		burrow_lock_drop(&ch->lock);
+		return -EPIPE;
+	}
+	w = burrow_chan_partner(&ch->receivers);
+	if (w) {
+		burrow_chan_copy(ch, w->elem, elem);
+		w->result = 1;
+		g = w->g;
+		burrow_lock_drop(&ch->lock);
+		burrow_ready(self, g);
+		return 0;
+	}
+	if (ch->count == ch->capacity)
+		return -EAGAIN;
+	burrow_chan_buffer_put(ch, elem);
+	__atomic_store_n(&ch->count, ch->count + 1, __ATOMIC_RELAXED);
+	burrow_lock_drop(&ch->lock);
+	return 0;
+}
+
+/* The same for receiving. */
+static inline int burrow_chan_recv_now(struct burrow_thread *self,
+				       struct burrow_chan *ch, void *elem)
+{
+	struct burrow_waiter *w = burrow_chan_partner(&ch->senders);
+	struct goroutine *g;
+
+	if (ch->count) {
+		burrow_chan_buffer_get(ch, elem);
+		if (w)
+			burrow_chan_buffer_put(ch, w->elem);
+		else
+			__atomic_store_n(&ch->count, ch->count - 1,
+					 __ATOMIC_RELAXED);
+	} else if (w) {
+		burrow_chan_copy(ch, elem, w->elem);
+	} else if (!ch->closed) {
+		return -EAGAIN;
+	} else {
+		burrow_lock_drop(&ch->lock);
+		burrow_chan_copy(ch, elem, NULL);
+		return 0;
+	}
+	if (!w) {
+		burrow_lock_drop(&ch->lock);
+		return 1;
+	}
+	w->result = 0;
+	g = w->g;
+	burrow_lock_drop(&ch->lock);
+	burrow_ready(self, g);
+	return 1;
+}
+
+#endif /* BURROW_CHAN_INTERNAL_H */
