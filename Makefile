@@ -13,8 +13,11 @@ KERNEL ?= 6.1
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
-# The benchmarks that bench runs.
-BENCH ?= growth trim dirty parked
+# The benchmarks that bench runs: those of memory in a virtual machine, with the
+# module; those of the scheduler on this one.
+BENCH ?= $(MEMORY) spawn switch chan select skynet ring mutex timers
+MEMORY = growth trim dirty parked
+RUNS ?= 5
 
 # What stress runs, and for how long each race.
 DURATION ?= 300
@@ -77,13 +80,26 @@ stress: ## the race tests for long, at random (DURATION= seconds each, KERNEL=)
 		selftests/run -v stress $(RACES)'
 
 bench: ## the benchmarks beside their peers: table, JSON and SVG in build/bench (BENCH=)
-	@selftests/setup $(NEEDS)
+	@selftests/setup $(NEEDS) bench
+	@mkdir -p build/bench
+	@$(if $(filter-out $(MEMORY),$(BENCH)),$(MAKE) -s bench-here)
+	@$(if $(filter $(MEMORY),$(BENCH)),$(MAKE) -s bench-vm)
+
+bench-vm:
 	@selftests/vm/kmod $(KERNEL) >/dev/null
 	@$(MAKE) -s programs
-	@mkdir -p build/bench
 	@KERNEL=$(KERNEL) MEM=$(or $(MEM),4G) ICOUNT=$(or $(ICOUNT),1) selftests/vm/boot \
 		'set -o pipefail; cd build/bench && \
-		burrow bench $(BENCH) --json bench.json --svg growth.svg | tee table'
+		burrow bench $(filter $(MEMORY),$(BENCH)) \
+		--json bench.json --svg growth.svg | tee table'
+
+bench-here: SHELL = bash
+bench-here:
+	@$(MAKE) -s programs
+	@$(MAKE) -s -C userland peers
+	@set -o pipefail; build/burrow bench $(filter-out $(MEMORY),$(BENCH)) --runs $(RUNS) \
+		--json build/bench/scheduler.json --svg build/bench/scheduler.svg | \
+		tee build/bench/scheduler-table
 
 # The command goes by the environment as it was written: neither make nor a
 # shell on the way takes its dollars and quotes apart.
@@ -150,4 +166,4 @@ help: ## this list
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: all module module-here programs setup demo check check-debug check-all \
-	stress bench vm load unload install modules_install lint docs clean help
+	stress bench bench-vm bench-here vm load unload install modules_install lint docs clean help

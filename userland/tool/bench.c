@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/goals.h"
 #include "bench/results.h"
 #include "json.h"
 #include "tool.h"
@@ -20,10 +21,9 @@
 #define MAX_DEPTH_KIB (512L << 10)
 
 static const struct bench *const benches[] = {
-	&bench_growth,
-	&bench_parked,
-	&bench_trim,
-	&bench_dirty,
+	&bench_growth, &bench_parked, &bench_trim,  &bench_dirty,
+	&bench_spawn,  &bench_switch, &bench_chan,  &bench_select,
+	&bench_skynet, &bench_ring,   &bench_mutex, &bench_timers,
 };
 
 #define NBENCHES (sizeof(benches) / sizeof(benches[0]))
@@ -192,17 +192,20 @@ static const struct argp_option options[] = {
 	  "Measure these only (a comma list; default: all that work here)", 0 },
 	{ "depth", 'd', "LIST", 0,
 	  "Depths of stack in KiB, multiples of 4 (growth, trim)", 0 },
-	{ "count", 'n', "N", 0, "Goroutines to park (parked; default 100000)",
+	{ "count", 'n', "N", 0,
+	  "Goroutines, or how often, or connections (io); default: the benchmark's own",
 	  0 },
 	{ "procs", 'p', "N", 0,
-	  "Processors of the runtime (parked; default: the runtime's)", 0 },
+	  "Processors of the runtime; default: one and two, for parked the runtime's",
+	  0 },
 	{ "runs", OPT_RUNS, "N", 0,
 	  "Samples of each row, after one that is dropped", 0 },
 	{ "json", OPT_JSON, "FILE", 0,
 	  "Write results as JSON; with - it is all of standard output, and the table goes to standard error",
 	  0 },
 	{ "svg", OPT_SVG, "FILE", 0,
-	  "Draw the results of growth (needs gnuplot)", 0 },
+	  "Draw the results of growth, or else how the others compare with Go (needs gnuplot)",
+	  0 },
 	{ 0 },
 };
 
@@ -268,8 +271,11 @@ static int write_json(const char *path)
 	bool to_stdout = !strcmp(path, "-");
 	FILE *f = to_stdout ? stdout : fopen(path, "we");
 	struct json_object *o = results_json();
+	struct json_object *goals = goals_json();
 	bool bad = !f;
 
+	if (goals)
+		json_object_object_add(o, "goals", goals);
 	if (f) {
 		bad = json_print(f, o) < 0;
 		bad |= (to_stdout ? fflush(f) : fclose(f)) != 0;
@@ -280,22 +286,31 @@ static int write_json(const char *path)
 	return bad ? -1 : 0;
 }
 
+/* A picture has one subject: growth, where it was measured. */
+static int draw(const char *path)
+{
+	return goals_measured() && !results_plotted() ? goals_plot(path) :
+							results_plot(path);
+}
+
 static int show(const struct request *request)
 {
 	bool to_stdout = request->json && !strcmp(request->json, "-");
+	FILE *table = to_stdout ? stderr : stdout;
 	int status = 0;
 
-	results_table(to_stdout ? stderr : stdout);
+	results_table(table);
+	goals_table(table);
 	if (request->json && write_json(request->json))
 		status = -1;
-	if (request->svg && results_plot(request->svg))
+	if (request->svg && draw(request->svg))
 		status = -1;
 	return status;
 }
 
 static const char doc[] =
-	"Measure what a stack costs, on the module and on the stock kernel's\n"
-	"ways beside it.\n\v\n"
+	"Measure what stacks and goroutines cost, with other ways to have them\n"
+	"beside.\n\v\n"
 	"Exit status: 0 all went well; 1 a measurement or an output file failed;\n"
 	"2 the command line was not understood; 3 nothing of what was asked can\n"
 	"be measured here; 130 interrupted.";

@@ -17,7 +17,7 @@
  * @backends:	comma list, NULL for all that there are
  * @depths:	bytes of stack, none for the benchmark's own choice
  * @ndepths:	how many
- * @count:	goroutines, 0 for the default
+ * @count:	goroutines, or how often, 0 for the benchmark's own choice
  * @procs:	processors of the runtime, 0 for the default
  * @runs:	samples of each row, 0 for the default
  */
@@ -49,6 +49,14 @@ extern const struct bench bench_growth;
 extern const struct bench bench_parked;
 extern const struct bench bench_trim;
 extern const struct bench bench_dirty;
+extern const struct bench bench_spawn;
+extern const struct bench bench_switch;
+extern const struct bench bench_chan;
+extern const struct bench bench_select;
+extern const struct bench bench_skynet;
+extern const struct bench bench_ring;
+extern const struct bench bench_mutex;
+extern const struct bench bench_timers;
 
 /* Whether the options ask for this backend. */
 bool bench_wants(const struct bench_options *options, const char *backend);

@@ -27,6 +27,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <burrow/chan.h>
+
 #include "../../sched/sched.h"
 #include "../sysfile.h"
 #include "../tool.h"
@@ -38,8 +40,12 @@
 #define DEFAULT_COUNT 100000
 #define DEFAULT_RUNS 1
 
-/* In the child: the goroutines, in the order in which they parked. */
+/*
+ * In the child: the goroutines, in the order in which they parked, which wait
+ * for a channel to close.
+ */
 static struct {
+	struct burrow_chan *end;
 	struct goroutine **members;
 	size_t parked;
 	size_t ended;
@@ -47,12 +53,17 @@ static struct {
 
 static void member(void *arg)
 {
-	struct burrow_thread *self = burrow_self();
+	size_t i = __atomic_fetch_add(&crowd.parked, 1, __ATOMIC_RELAXED);
 
 	(void)arg;
-	crowd.members[crowd.parked++] = self->current;
-	burrow_sched_park(self, GOROUTINE_PARKED);
-	crowd.ended++;
+	crowd.members[i] = burrow_current();
+	burrow_chan_recv(crowd.end, NULL);
+	__atomic_fetch_add(&crowd.ended, 1, __ATOMIC_RELAXED);
+}
+
+static bool all(const size_t *counter, size_t n)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED) >= n;
 }
 
 /* How many could be had; says the ticks. */
@@ -61,10 +72,14 @@ static size_t park(size_t count, uint64_t *ticks)
 	uint64_t start = bench_ticks();
 	size_t i;
 
+	*ticks = 0;
+	crowd.end = burrow_chan_new(0, 0);
+	if (!crowd.end)
+		return 0;
 	for (i = 0; i < count; i++)
 		if (burrow_go(member, NULL))
 			break;
-	while (crowd.parked < i)
+	while (!all(&crowd.parked, i))
 		burrow_yield();
 	*ticks = bench_ticks() - start;
 	return i;
@@ -73,12 +88,10 @@ static size_t park(size_t count, uint64_t *ticks)
 static uint64_t end_all(void)
 {
 	uint64_t start = bench_ticks();
-	size_t i;
 
 	crowd.ended = 0;
-	for (i = 0; i < crowd.parked; i++)
-		burrow_sched_ready(crowd.members[i]);
-	while (crowd.ended < crowd.parked)
+	burrow_chan_close(crowd.end);
+	while (!all(&crowd.ended, crowd.parked))
 		burrow_yield();
 	crowd.parked = 0;
 	return bench_ticks() - start;

@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,8 @@
 
 #include "../tool.h"
 #include "peer.h"
+
+#define PATIENCE_MS 900000
 
 static int wait_ready(struct peer *peer)
 {
@@ -88,13 +93,43 @@ int peer_exec(struct peer *peer, const char *path)
 	_exit(127);
 }
 
+int peer_built(struct peer *peer, const char *name)
+{
+	char self[PATH_MAX / 2], path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0)
+		return -errno;
+	self[n] = 0;
+	snprintf(path, sizeof(path), "%s/%s", dirname(self), name);
+	return access(path, X_OK) ? -errno : peer_exec(peer, path);
+}
+
+/* The whole answer comes in one write: nothing of it is read ahead. */
+static int wait_answer(struct peer *peer)
+{
+	struct pollfd fd = { .fd = fileno(peer->from), .events = POLLIN };
+	int n = poll(&fd, 1, PATIENCE_MS);
+
+	if (n > 0)
+		return 0;
+	if (n < 0)
+		return -errno;
+	kill(peer->pid, SIGKILL);
+	return -ETIMEDOUT;
+}
+
 int peer_ask(struct peer *peer, const char *request, unsigned int n,
 	     uint64_t *answer)
 {
 	unsigned int i;
+	int err;
 
 	if (fprintf(peer->to, "%s\n", request) < 0 || fflush(peer->to))
 		return -errno;
+	err = wait_answer(peer);
+	if (err)
+		return err;
 	for (i = 0; i < n; i++)
 		if (fscanf(peer->from, "%" SCNu64, &answer[i]) != 1)
 			return tool_interrupted ? -EINTR : -EPIPE;

@@ -36,7 +36,13 @@ int peer_fork(struct peer *peer, int (*serve)(FILE *from, FILE *to, void *arg),
 /* The same with a program. */
 int peer_exec(struct peer *peer, const char *path);
 
-/* Sends a request and waits for the numbers of its answer; 0 or -errno. */
+/* With a program that the build has put beside ours, by its name there. */
+int peer_built(struct peer *peer, const char *name);
+
+/*
+ * Sends a request and waits for the numbers of its answer; 0 or -errno. A peer
+ * that takes a quarter of an hour is killed.
+ */
 int peer_ask(struct peer *peer, const char *request, unsigned int n,
 	     uint64_t *answer);
 

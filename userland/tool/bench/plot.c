@@ -13,10 +13,18 @@
 #include <unistd.h>
 
 #include "../tool.h"
+#include "plot.h"
 #include "results.h"
 
 #define PLOTTED_BENCH "growth"
 #define PLOTTED_UNIT "ns/op"
+#define MAX_CURVES 64
+
+/* The curves of a plot, dearest first. */
+struct drawn {
+	const char *names[MAX_CURVES];
+	size_t n;
+};
 
 static bool plotted(const struct bench_row *row)
 {
@@ -100,9 +108,11 @@ static void write_curve(FILE *to, const char *name, size_t i)
 			1 + i % 2, 4 + i % 11);
 }
 
-static void write_script(FILE *to, const char *const *names, size_t n)
+static void write_script(FILE *to, const void *arg)
 {
-	size_t i, k;
+	const struct drawn *drawn = arg;
+	const char *const *names = drawn->names;
+	size_t n = drawn->n, i, k;
 
 	fputs("set terminal svg size 960,640 dynamic background rgb 'white' font 'sans-serif,13'\n"
 	      "set output\n"
@@ -169,25 +179,13 @@ static int reap(pid_t pid, const char *path)
 	return -1;
 }
 
-/**
- * results_plot() - draw the growth results
- * @path:	SVG file to write
- *
- * Return: 0, or -1 if it could not be drawn, which was said on standard error.
- */
-int results_plot(const char *path)
+int plot_draw(const char *path, void (*script)(FILE *to, const void *arg),
+	      const void *arg)
 {
-	const char *names[64];
-	size_t n = curves(names, 64);
 	int fds[2];
 	pid_t pid;
 	FILE *to;
 
-	if (!n) {
-		tool_say("no plot: --svg draws growth, and none was measured");
-		return -1;
-	}
-	qsort(names, n, sizeof(names[0]), dearest_first);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -1;
 	fflush(NULL);
@@ -200,7 +198,33 @@ int results_plot(const char *path)
 	}
 	/* Without gnuplot the pipe has no reader; the status tells. */
 	signal(SIGPIPE, SIG_IGN);
-	write_script(to, names, n);
+	script(to, arg);
 	fclose(to);
 	return reap(pid, path);
+}
+
+int results_plotted(void)
+{
+	const char *name;
+
+	return curves(&name, 1);
+}
+
+/**
+ * results_plot() - draw the growth results
+ * @path:	SVG file to write
+ *
+ * Return: 0, or -1 if it could not be drawn, which was said on standard error.
+ */
+int results_plot(const char *path)
+{
+	struct drawn drawn;
+
+	drawn.n = curves(drawn.names, MAX_CURVES);
+	if (!drawn.n) {
+		tool_say("no plot: --svg draws growth, and none was measured");
+		return -1;
+	}
+	qsort(drawn.names, drawn.n, sizeof(drawn.names[0]), dearest_first);
+	return plot_draw(path, write_script, &drawn);
 }

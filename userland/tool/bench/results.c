@@ -14,6 +14,14 @@
 static struct bench_row *rows;
 static size_t nrows;
 
+/* What the rows of a benchmark are compared with. */
+static struct divisor {
+	const char *bench;
+	const char *backend;
+} * divisors;
+
+static size_t ndivisors;
+
 static void *grown(void *old, size_t n, size_t size)
 {
 	void *p = reallocarray(old, n, size);
@@ -32,6 +40,24 @@ static int same(const struct bench_row *row, const char *bench,
 	return !strcmp(row->bench, bench) && !strcmp(row->backend, backend) &&
 	       !strcmp(row->param, param) && row->value == value &&
 	       !strcmp(row->unit, unit);
+}
+
+/* Has the table divide the rows of @bench by those of @backend. */
+void results_divide_by(const char *bench, const char *backend)
+{
+	divisors = grown(divisors, ndivisors + 1, sizeof(*divisors));
+	divisors[ndivisors++] = (struct divisor){ bench, backend };
+}
+
+/* The backend to divide by, or NULL. */
+const char *results_divisor(const char *bench)
+{
+	size_t i;
+
+	for (i = 0; i < ndivisors; i++)
+		if (!strcmp(divisors[i].bench, bench))
+			return divisors[i].backend;
+	return NULL;
 }
 
 size_t results_count(void)
@@ -111,6 +137,9 @@ void results_free(void)
 		free(rows[--nrows].samples);
 	free(rows);
 	rows = NULL;
+	free(divisors);
+	divisors = NULL;
+	ndivisors = 0;
 }
 
 static struct json_object *number(double v)

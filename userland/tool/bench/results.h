@@ -43,6 +43,8 @@ struct bench_summary {
 
 void results_add(const char *bench, const char *backend, const char *param,
 		 long value, const char *unit, double sample);
+void results_divide_by(const char *bench, const char *backend);
+const char *results_divisor(const char *bench);
 size_t results_count(void);
 const struct bench_row *results_row(size_t i);
 const struct bench_row *results_find(const char *bench, const char *backend,
@@ -54,6 +56,7 @@ void results_free(void);
 struct json_object *results_json(void);
 void results_table(FILE *to);
 int results_plot(const char *path);
+int results_plotted(void);
 struct json_object *host_json(void);
 
 #endif /* BURROW_BENCH_RESULTS_H */

@@ -9,7 +9,10 @@
 
 #include "results.h"
 
-/* What the ratio columns divide by: the first of these that was measured. */
+/*
+ * What the ratio columns divide by, where the benchmark does not say: the first
+ * of these that was measured.
+ */
 static const char *const plain_ways[] = { "mmap", "madvise", "uffd" };
 
 static int same_block(const struct bench_row *a, const struct bench_row *b)
@@ -55,11 +58,14 @@ static size_t block_units(size_t first, const char **units, size_t max)
 
 static const char *block_plain(const struct bench_row *block, const char *unit)
 {
+	const char *divisor = results_divisor(block->bench);
 	size_t i;
 
 	/* A count has no ratio that would mean something. */
 	if (strncmp(unit, "ns/", 3) != 0 && strncmp(unit, "bytes/", 6) != 0)
 		return NULL;
+	if (divisor)
+		return cell(block, divisor, unit) ? divisor : NULL;
 	for (i = 0; i < sizeof(plain_ways) / sizeof(plain_ways[0]); i++)
 		if (cell(block, plain_ways[i], unit))
 			return plain_ways[i];

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,26 +120,13 @@ static int build_and_start(struct peer *peer, char *why, size_t size)
 	return err;
 }
 
-/* Beside our own executable, where the build puts it. */
-static int start_built(struct peer *peer)
-{
-	char self[PATH_MAX - sizeof(PROGRAM) - 1], path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (n < 0)
-		return -errno;
-	self[n] = 0;
-	snprintf(path, sizeof(path), "%s/" PROGRAM, dirname(self));
-	return access(path, X_OK) ? -errno : peer_exec(peer, path);
-}
-
 int peer_go(struct peer *peer, char *why, size_t size)
 {
 #ifndef __x86_64__
 	snprintf(why, size, "its recursion is written for x86-64 only");
 	return -EOPNOTSUPP;
 #endif
-	if (!start_built(peer))
+	if (!peer_built(peer, PROGRAM))
 		return 0;
 	if (!have_go()) {
 		snprintf(why, size, "no `go' in PATH");
