@@ -72,7 +72,21 @@ int burrow_chan_never(struct burrow_thread **self, enum goroutine_reason why,
 	return ret;
 }
 
-/* Under the lock, which is dropped. What whoever wakes us says, or -ETIMEDOUT. */
+/*
+ * The ways out for those who must wait. They leave the runtime, too, so that the
+ * calls of the API end in them, and pass what they hold in registers.
+ */
+static __attribute__((noinline)) int wait_on_nil(struct burrow_thread *self,
+						 enum goroutine_reason why,
+						 int64_t deadline)
+{
+	int ret = burrow_chan_never(&self, why, deadline);
+
+	burrow_leave(self);
+	return ret;
+}
+
+/* Under the lock, which is dropped. */
 static inline int wait_in(struct burrow_thread **self, struct burrow_chan *ch,
 			  struct burrow_waitq *queue, void *elem,
 			  enum goroutine_reason why, int64_t deadline)
@@ -90,51 +104,71 @@ static inline int wait_in(struct burrow_thread **self, struct burrow_chan *ch,
 	return g->waiter.result;
 }
 
-static inline __attribute__((always_inline)) int
-send_until(struct burrow_thread **self, struct burrow_chan *ch,
-	   const void *elem, int64_t deadline)
+static __attribute__((noinline)) int wait_to_send(struct burrow_thread *self,
+						  struct burrow_chan *ch,
+						  const void *elem,
+						  int64_t deadline)
 {
-	int ret;
+	int ret = wait_in(&self, ch, &ch->senders, (void *)elem,
+			  GOROUTINE_CHAN_SEND, deadline);
 
-	if (burrow_unlikely(!ch))
-		return burrow_chan_never(self, GOROUTINE_CHAN_SEND_NIL,
-					 deadline);
-	burrow_lock_take(&ch->lock);
-	ret = burrow_chan_send_now(*self, ch, elem);
-	if (ret != -EAGAIN)
-		return ret;
-	return wait_in(self, ch, &ch->senders, (void *)elem,
-		       GOROUTINE_CHAN_SEND, deadline);
+	burrow_leave(self);
+	return ret;
+}
+
+static __attribute__((noinline)) int wait_to_recv(struct burrow_thread *self,
+						  struct burrow_chan *ch,
+						  void *elem, int64_t deadline)
+{
+	int ret = wait_in(&self, ch, &ch->receivers, elem, GOROUTINE_CHAN_RECV,
+			  deadline);
+
+	if (burrow_unlikely(!ret))
+		burrow_chan_copy(ch, elem, NULL);
+	burrow_leave(self);
+	return ret;
 }
 
 static inline __attribute__((always_inline)) int
-recv_until(struct burrow_thread **self, struct burrow_chan *ch, void *elem,
+send_until(struct burrow_thread *self, struct burrow_chan *ch, const void *elem,
 	   int64_t deadline)
 {
 	int ret;
 
 	if (burrow_unlikely(!ch))
-		return burrow_chan_never(self, GOROUTINE_CHAN_RECV_NIL,
-					 deadline);
+		return wait_on_nil(self, GOROUTINE_CHAN_SEND_NIL, deadline);
 	burrow_lock_take(&ch->lock);
-	ret = burrow_chan_recv_now(*self, ch, elem);
-	if (ret != -EAGAIN)
-		return ret;
-	ret = wait_in(self, ch, &ch->receivers, elem, GOROUTINE_CHAN_RECV,
-		      deadline);
-	if (burrow_unlikely(!ret))
-		burrow_chan_copy(ch, elem, NULL);
+	ret = burrow_chan_send_now(self, ch, elem);
+	if (ret == -EAGAIN)
+		return wait_to_send(self, ch, elem, deadline);
+	burrow_leave(self);
 	return ret;
 }
 
-int burrow_chan_send_inside(struct burrow_thread **self, struct burrow_chan *ch,
-			    const void *elem, int64_t deadline)
+static inline __attribute__((always_inline)) int
+recv_until(struct burrow_thread *self, struct burrow_chan *ch, void *elem,
+	   int64_t deadline)
+{
+	int ret;
+
+	if (burrow_unlikely(!ch))
+		return wait_on_nil(self, GOROUTINE_CHAN_RECV_NIL, deadline);
+	burrow_lock_take(&ch->lock);
+	ret = burrow_chan_recv_now(self, ch, elem);
+	if (ret == -EAGAIN)
+		return wait_to_recv(self, ch, elem, deadline);
+	burrow_leave(self);
+	return ret;
+}
+
+int burrow_chan_send_leave(struct burrow_thread *self, struct burrow_chan *ch,
+			   const void *elem, int64_t deadline)
 {
 	return send_until(self, ch, elem, deadline);
 }
 
-int burrow_chan_recv_inside(struct burrow_thread **self, struct burrow_chan *ch,
-			    void *elem, int64_t deadline)
+int burrow_chan_recv_leave(struct burrow_thread *self, struct burrow_chan *ch,
+			   void *elem, int64_t deadline)
 {
 	return recv_until(self, ch, elem, deadline);
 }
@@ -142,13 +176,10 @@ int burrow_chan_recv_inside(struct burrow_thread **self, struct burrow_chan *ch,
 int burrow_chan_send(struct burrow_chan *ch, const void *elem)
 {
 	struct burrow_thread *self = burrow_enter_try("burrow_chan_send");
-	int ret;
 
 	if (burrow_unlikely(!self))
 		return -EPERM;
-	ret = send_until(&self, ch, elem, BURROW_FOREVER);
-	burrow_leave(self);
-	return ret;
+	return send_until(self, ch, elem, BURROW_FOREVER);
 }
 
 int burrow_chan_send_deadline(struct burrow_chan *ch, const void *elem,
@@ -156,13 +187,10 @@ int burrow_chan_send_deadline(struct burrow_chan *ch, const void *elem,
 {
 	struct burrow_thread *self =
 		burrow_enter_try("burrow_chan_send_deadline");
-	int ret;
 
 	if (!self)
 		return -EPERM;
-	ret = burrow_chan_send_inside(&self, ch, elem, deadline);
-	burrow_leave(self);
-	return ret;
+	return burrow_chan_send_leave(self, ch, elem, deadline);
 }
 
 void burrow_chan_offer(struct burrow_thread *self, struct burrow_chan *ch,
@@ -193,13 +221,10 @@ int burrow_chan_try_send(struct burrow_chan *ch, const void *elem)
 int burrow_chan_recv(struct burrow_chan *ch, void *elem)
 {
 	struct burrow_thread *self = burrow_enter_try("burrow_chan_recv");
-	int ret;
 
 	if (burrow_unlikely(!self))
 		return -EPERM;
-	ret = recv_until(&self, ch, elem, BURROW_FOREVER);
-	burrow_leave(self);
-	return ret;
+	return recv_until(self, ch, elem, BURROW_FOREVER);
 }
 
 int burrow_chan_recv_deadline(struct burrow_chan *ch, void *elem,
@@ -207,13 +232,10 @@ int burrow_chan_recv_deadline(struct burrow_chan *ch, void *elem,
 {
 	struct burrow_thread *self =
 		burrow_enter_try("burrow_chan_recv_deadline");
-	int ret;
 
 	if (!self)
 		return -EPERM;
-	ret = burrow_chan_recv_inside(&self, ch, elem, deadline);
-	burrow_leave(self);
-	return ret;
+	return burrow_chan_recv_leave(self, ch, elem, deadline);
 }
 
 int burrow_chan_try_recv(struct burrow_chan *ch, void *elem)

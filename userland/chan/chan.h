@@ -53,11 +53,11 @@ struct burrow_chan *burrow_chan_make(struct burrow_thread *self,
 /* As burrow_chan_close(), from inside; for a channel that is one. */
 int burrow_chan_shut(struct burrow_thread *self, struct burrow_chan *ch);
 
-/* As the calls of the API, from inside. *@self: the thread it came back on. */
-int burrow_chan_send_inside(struct burrow_thread **self, struct burrow_chan *ch,
-			    const void *elem, int64_t deadline);
-int burrow_chan_recv_inside(struct burrow_thread **self, struct burrow_chan *ch,
-			    void *elem, int64_t deadline);
+/* As the calls of the API, from inside; they leave the runtime. */
+int burrow_chan_send_leave(struct burrow_thread *self, struct burrow_chan *ch,
+			   const void *elem, int64_t deadline);
+int burrow_chan_recv_leave(struct burrow_thread *self, struct burrow_chan *ch,
+			   void *elem, int64_t deadline);
 
 /* Sends if that can be done at once; else the element is dropped. */
 void burrow_chan_offer(struct burrow_thread *self, struct burrow_chan *ch,

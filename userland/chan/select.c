@@ -295,20 +295,38 @@ out:
 	return taken;
 }
 
-/* A single case: a plain send or receive. */
-static int select_one(struct burrow_thread **self, struct burrow_case *c,
+/* A single case: a plain send or receive. Leaves the runtime. */
+static int select_one(struct burrow_thread *self, struct burrow_case *c,
 		      int64_t deadline)
 {
 	int ret;
 
 	if (c->op == BURROW_SEND)
-		ret = burrow_chan_send_inside(self, c->chan, c->elem, deadline);
+		ret = burrow_chan_send_leave(self, c->chan, c->elem, deadline);
 	else
-		ret = burrow_chan_recv_inside(self, c->chan, c->elem, deadline);
+		ret = burrow_chan_recv_leave(self, c->chan, c->elem, deadline);
 	if (ret == -ETIMEDOUT || ret == -ENOMEM)
 		return ret;
 	c->result = ret;
 	return 0;
+}
+
+/* Leaves the runtime. */
+static __attribute__((noinline)) int select_wait(struct burrow_thread *self,
+						 struct burrow_case *cases,
+						 size_t n, int64_t timeout_ns)
+{
+	int64_t deadline = BURROW_FOREVER;
+	int taken;
+
+	if (timeout_ns > 0 &&
+	    __builtin_add_overflow(burrow_now(), timeout_ns, &deadline))
+		deadline = BURROW_FOREVER;
+	if (n == 1)
+		return select_one(self, cases, deadline);
+	taken = select_slow(&self, cases, n, deadline);
+	burrow_leave(self);
+	return taken;
 }
 
 static bool valid(const struct burrow_case *cases, size_t n)
@@ -324,36 +342,22 @@ static bool valid(const struct burrow_case *cases, size_t n)
 	return true;
 }
 
-static int select_until(struct burrow_thread **self, struct burrow_case *cases,
-			size_t n, int64_t timeout_ns)
-{
-	int64_t deadline = BURROW_FOREVER;
-	int chosen;
-
-	if (burrow_unlikely(!valid(cases, n)))
-		return -EINVAL;
-	while ((chosen = choose(*self, cases, n)) >= 0) {
-		if (burrow_likely(attempt(*self, &cases[chosen])))
-			return chosen;
-	}
-	if (!timeout_ns)
-		return -EAGAIN;
-	if (timeout_ns > 0 &&
-	    __builtin_add_overflow(burrow_now(), timeout_ns, &deadline))
-		deadline = BURROW_FOREVER;
-	if (n == 1)
-		return select_one(self, cases, deadline);
-	return select_slow(self, cases, n, deadline);
-}
-
 int burrow_select(struct burrow_case *cases, size_t n, int64_t timeout_ns)
 {
 	struct burrow_thread *self = burrow_enter_try("burrow_select");
-	int ret;
+	int taken = -EINVAL;
 
 	if (burrow_unlikely(!self))
 		return -EPERM;
-	ret = select_until(&self, cases, n, timeout_ns);
+	if (burrow_unlikely(!valid(cases, n)))
+		goto out;
+	while ((taken = choose(self, cases, n)) >= 0) {
+		if (burrow_likely(attempt(self, &cases[taken])))
+			goto out;
+	}
+	if (timeout_ns)
+		return select_wait(self, cases, n, timeout_ns);
+out:
 	burrow_leave(self);
-	return ret;
+	return taken;
 }

@@ -69,8 +69,8 @@ static void spin(struct burrow_thread *self, struct mutex *mu)
 }
 
 /* With the lock, which is dropped. */
-static __attribute__((noinline)) int
-take_slow(struct burrow_thread **self, struct mutex *mu, int64_t deadline)
+static int take_slow(struct burrow_thread **self, struct mutex *mu,
+		     int64_t deadline)
 {
 	struct burrow_waiter *w = &(*self)->current->waiter;
 	int64_t since = 0, now;
@@ -101,17 +101,33 @@ take_slow(struct burrow_thread **self, struct mutex *mu, int64_t deadline)
 	return 0;
 }
 
+/* False: somebody has it, and the lock is kept. */
+static inline bool take_now(struct mutex *mu)
+{
+	burrow_lock_take(&mu->lock);
+	if (burrow_unlikely(mu->held))
+		return false;
+	mu->held = true;
+	burrow_lock_drop(&mu->lock);
+	return true;
+}
+
 int burrow_mutex_take(struct burrow_thread **self, struct burrow_mutex *m,
 		      int64_t deadline)
 {
 	struct mutex *mu = (struct mutex *)m;
 
-	burrow_lock_take(&mu->lock);
-	if (burrow_unlikely(mu->held))
-		return take_slow(self, mu, deadline);
-	mu->held = true;
-	burrow_lock_drop(&mu->lock);
-	return 0;
+	return take_now(mu) ? 0 : take_slow(self, mu, deadline);
+}
+
+/* With the lock, which is dropped. Leaves the runtime. */
+static __attribute__((noinline)) int
+take_wait(struct burrow_thread *self, struct mutex *mu, int64_t deadline)
+{
+	int ret = take_slow(&self, mu, deadline);
+
+	burrow_leave(self);
+	return ret;
 }
 
 /* With the lock. Somebody waits. */
@@ -135,6 +151,19 @@ static struct goroutine *give_next(struct mutex *mu)
 	return w->g;
 }
 
+/*
+ * With the lock. False: somebody waits, or it is not locked; nothing was done.
+ * A mutex whose waiters have all timed out may stay starving; it does no harm.
+ */
+static inline bool give_now(struct mutex *mu)
+{
+	if (burrow_unlikely(!mu->held || mu->queue.first))
+		return false;
+	mu->held = false;
+	burrow_lock_drop(&mu->lock);
+	return true;
+}
+
 bool burrow_mutex_give(struct burrow_mutex *m, struct goroutine **next)
 {
 	struct mutex *mu = (struct mutex *)m;
@@ -142,36 +171,65 @@ bool burrow_mutex_give(struct burrow_mutex *m, struct goroutine **next)
 
 	*next = NULL;
 	burrow_lock_take(&mu->lock);
+	if (give_now(mu))
+		return true;
 	held = mu->held;
-	if (burrow_unlikely(mu->queue.first && held)) {
+	if (held)
 		*next = give_next(mu);
-	} else {
-		mu->held = false;
-		mu->starving = false;
-	}
 	burrow_lock_drop(&mu->lock);
 	return held;
+}
+
+/* With the lock, which is dropped. Leaves the runtime. */
+static __attribute__((noinline)) void give_slow(struct burrow_thread *self,
+						struct mutex *mu)
+{
+	struct goroutine *next;
+
+	if (!mu->held)
+		burrow_misuse("burrow_mutex_unlock", "it is not locked");
+	next = give_next(mu);
+	burrow_lock_drop(&mu->lock);
+	if (next)
+		burrow_ready(self, next);
+	burrow_leave(self);
 }
 
 void burrow_mutex_lock(struct burrow_mutex *m)
 {
 	struct burrow_thread *self = burrow_enter("burrow_mutex_lock");
+	struct mutex *mu = (struct mutex *)m;
 
-	burrow_mutex_take(&self, m, BURROW_FOREVER);
-	burrow_leave(self);
+	if (burrow_unlikely(!take_now(mu)))
+		take_wait(self, mu, BURROW_FOREVER);
+	else
+		burrow_leave(self);
+}
+
+void burrow_mutex_unlock(struct burrow_mutex *m)
+{
+	struct burrow_thread *self = burrow_enter("burrow_mutex_unlock");
+	struct mutex *mu = (struct mutex *)m;
+
+	burrow_lock_take(&mu->lock);
+	if (burrow_unlikely(!give_now(mu)))
+		give_slow(self, mu);
+	else
+		burrow_leave(self);
 }
 
 int burrow_mutex_lock_deadline(struct burrow_mutex *m, int64_t deadline)
 {
 	struct burrow_thread *self =
 		burrow_enter_try("burrow_mutex_lock_deadline");
-	int ret;
+	struct mutex *mu = (struct mutex *)m;
 
 	if (!self)
 		return -EPERM;
-	ret = burrow_mutex_take(&self, m, deadline);
+	if (burrow_unlikely(!take_now(mu)))
+		return take_wait(self, mu, deadline);
 	burrow_leave(self);
-	return ret;
+	return 0;
 }
 
 int burrow_mutex_trylock(struct burrow_mutex *m)
@@ -188,16 +246,4 @@ int burrow_mutex_trylock(struct burrow_mutex *m)
 	burrow_lock_drop(&mu->lock);
 	burrow_leave(self);
 	return held ? -EBUSY : 0;
-}
-
-void burrow_mutex_unlock(struct burrow_mutex *m)
-{
-	struct burrow_thread *self = burrow_enter("burrow_mutex_unlock");
-	struct goroutine *next;
-
-	if (burrow_unlikely(!burrow_mutex_give(m, &next)))
-		burrow_misuse("burrow_mutex_unlock", "it is not locked");
-	if (next)
-		burrow_ready(self, next);
-	burrow_leave(self);
 }
