@@ -48,7 +48,7 @@ for doc in README.md Documentation/quickstart.rst; do
 	program "$doc" >"$tmp/$name.c"
 	check "the program of $doc compiles" gcc -Wall -Werror -O2 \
 		-Iuserland/include "$tmp/$name.c" -o "$tmp/$name" \
-		build/libburrow.a -pthread
+		build/libburrow.a -luring -pthread
 	BURROW_BACKEND=mmap "$tmp/$name" >"$tmp/$name.out" 2>&1
 	is "and returns" $? 0
 	while read -r line; do

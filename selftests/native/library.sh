@@ -62,9 +62,9 @@ check "a program on the shared library links" gcc -o "$work/use" \
 	"$work/use.o" -L"$top/build" -lburrow
 check "and runs" env LD_LIBRARY_PATH="$top/build" "$work/use"
 check "a program in C++ on the static library links" g++ -o "$work/use-cxx" \
-	"$work/use-cxx.o" "$top/build/libburrow.a" -pthread
+	"$work/use-cxx.o" "$top/build/libburrow.a" -luring -pthread
 check "and runs" "$work/use-cxx"
 check "a static program links" gcc -static -o "$work/use-static" \
-	"$work/use.o" "$top/build/libburrow.a" -pthread
+	"$work/use.o" "$top/build/libburrow.a" -luring -pthread
 check "and runs" "$work/use-static"
 finish

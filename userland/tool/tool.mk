@@ -2,8 +2,6 @@
 #
 # Included by userland/Makefile: what the tool needs beyond its sources.
 
-TOOL_LIBS += -luring
-
 # The -fsplit-stack row of the growth benchmark, where the compiler has it.
 split := $(shell echo 'int x;' | $(CC) -fsplit-stack -x c -c -o /dev/null - \
 		2>/dev/null && echo -fsplit-stack)
