@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests of channels and of sync share: each runs on one, two and eight
+ * processors, in goroutines, where a check that fails is noted for the harness.
+ */
+#ifndef SELFTESTS_SYNC_H
+#define SELFTESTS_SYNC_H
+
+#include "runtime.h"
+
+/* The first check that failed; goroutines may fail at the same time. */
+static int failed_line;
+
+#define CHECK(cond)                                                           \
+	do {                                                                  \
+		int none_ = 0;                                                \
+		if (!(cond) && __atomic_compare_exchange_n(                   \
+				       &failed_line, &none_, __LINE__, false, \
+				       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))   \
+			printf("# %s:%d: not so: %s\n", __FILE__, __LINE__,   \
+			       #cond);                                        \
+	} while (0)
+
+static inline int run_on(int procs, void (*fn)(void))
+{
+	struct burrow_options opts = { .size = sizeof(opts), .procs = procs };
+	extern int run_on_main(void *arg);
+
+	failed_line = 0;
+	return burrow_run(&opts, run_on_main, &fn) ?: failed_line;
+}
+
+__attribute__((unused)) int run_on_main(void *arg)
+{
+	void (**fn)(void) = arg;
+
+	(*fn)();
+	return 0;
+}
+
+FIXTURE(on){};
+
+FIXTURE_VARIANT(on)
+{
+	int procs;
+};
+
+FIXTURE_VARIANT_ADD(on, 1_processor){
+	.procs = 1,
+};
+
+FIXTURE_VARIANT_ADD(on, 2_processors){
+	.procs = 2,
+};
+
+FIXTURE_VARIANT_ADD(on, 8_processors){
+	.procs = 8,
+};
+
+FIXTURE_SETUP(on)
+{
+}
+
+FIXTURE_TEARDOWN(on)
+{
+}
+
+/* A test on each number of processors: a function that runs as main goroutine. */
+#define TEST_ON(name)                                              \
+	static void test_##name(void);                             \
+	TEST_F(on, name)                                           \
+	{                                                          \
+		EXPECT_EQ(0, run_on(variant->procs, test_##name)); \
+	}                                                          \
+	static void test_##name(void)
+
+/* Long enough for those who were started to have come to where they wait. */
+static inline void settle(void)
+{
+	burrow_sleep(3 * MS);
+}
+
+static inline void add(int *counter, int n)
+{
+	__atomic_add_fetch(counter, n, __ATOMIC_SEQ_CST);
+}
+
+static inline int get(int *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_SEQ_CST);
+}
+
+/* A number of one's own that is as good as random: xorshift32, Marsaglia 2003. */
+static inline uint32_t next_random(uint32_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+#endif /* SELFTESTS_SYNC_H */
