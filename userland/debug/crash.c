@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../sched/sched.h"
+#include "ask.h"
 #include "backtrace.h"
 #include "print.h"
 
@@ -52,6 +53,7 @@ static void pass_on(int sig, siginfo_t *info, void *ucontext)
 
 static void overflow(struct goroutine *g, const void *ucontext)
 {
+	burrow_report_begin();
 	burrow_print(
 		STDERR_FILENO,
 		"burrow: goroutine %lu%s%s%s: stack overflow: limit %lu bytes\n",
@@ -82,6 +84,7 @@ static void no_memory(const struct burrow_stack_arena *arena, uint32_t slot,
 	struct find find = { .id = arena->table[slot].goroutine };
 	const char *why = arena->pool->backend->no_memory(arena->pool);
 
+	burrow_report_begin();
 	goroutine_each(match, &find);
 	burrow_print(STDERR_FILENO,
 		     "burrow: goroutine %lu%s%s%s: out of stack memory: %s\n",
@@ -117,6 +120,7 @@ static void on_fault(int sig, siginfo_t *info, void *ucontext)
 
 void burrow_crash_no_stack(struct goroutine *g, int err)
 {
+	burrow_report_begin();
 	burrow_print(STDERR_FILENO,
 		     "burrow: goroutine %lu%s%s%s: out of stack memory: %s\n",
 		     g->id, BURROW_NAME_ARGS(g), strerror(-err));
@@ -129,7 +133,7 @@ static void on_quit(int sig, siginfo_t *info, void *ucontext)
 	(void)sig;
 	(void)info;
 	(void)ucontext;
-	burrow_runtime.quit = 1;
+	__atomic_store_n(&burrow_runtime.quit, 1, __ATOMIC_RELAXED);
 	burrow_bell();
 }
 
@@ -194,9 +198,7 @@ void burrow_crash_thread_install(struct burrow_thread *self)
 
 void burrow_crash_thread_close(struct burrow_thread *self)
 {
-	stack_t off = { .ss_flags = SS_DISABLE };
-
-	sigaltstack(&off, NULL);
+	sigaltstack(&self->signal_old, NULL);
 	munmap(self->signal_stack, sysconf(_SC_PAGESIZE) + SIGNAL_STACK);
 }
 
@@ -205,6 +207,7 @@ void burrow_crash_open(void)
 	watch_fault(SIGSEGV, &old_segv);
 	watch_fault(SIGBUS, &old_bus);
 	watch_quit();
+	burrow_ask_open();
 	quieten_pipe();
 }
 
@@ -224,4 +227,5 @@ void burrow_crash_close(void)
 	unwatch(SIGSEGV, on_fault, &old_segv);
 	unwatch(SIGBUS, on_fault, &old_bus);
 	unwatch(SIGQUIT, on_quit, &old_quit);
+	burrow_ask_close();
 }

@@ -3,24 +3,29 @@
  * Formatted lines without stdio: a crash report is written on a small signal
  * stack, by a thread that may hold any lock of libc.
  */
+#define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "backtrace.h"
 #include "print.h"
 #include "../sched/sched.h"
 
+#define LINE 1024 /* bytes; what is longer loses its end */
+
 struct line {
-	char text[512];
+	char *text;
+	size_t size;
 	size_t len;
 };
 
 static void put(struct line *line, char c)
 {
-	if (line->len < sizeof(line->text))
+	if (line->len < line->size - 1)
 		line->text[line->len++] = c;
 }
 
@@ -79,15 +84,17 @@ static void put_args(struct line *line, const char *format, va_list args)
 
 void burrow_print(int fd, const char *format, ...)
 {
-	struct line line;
+	char text[LINE];
+	struct line line = { .text = text, .size = sizeof(text) };
 	va_list args;
 	size_t done;
 	ssize_t n;
 
-	line.len = 0;
 	va_start(args, format);
 	put_args(&line, format, args);
 	va_end(args);
+	if (line.len == line.size - 1)
+		text[line.len - 1] = '\n';
 
 	for (done = 0; done < line.len; done += n) {
 		n = write(fd, line.text + done, line.len - done);
@@ -96,10 +103,36 @@ void burrow_print(int fd, const char *format, ...)
 	}
 }
 
+size_t burrow_format(char *to, size_t size, size_t len, const char *format, ...)
+{
+	struct line line = { .text = to, .size = size, .len = len };
+	va_list args;
+
+	va_start(args, format);
+	put_args(&line, format, args);
+	va_end(args);
+	to[line.len] = 0;
+	return line.len;
+}
+
+void burrow_report_begin(void)
+{
+	static pid_t reporter;
+	pid_t me = syscall(SYS_gettid), none = 0;
+
+	if (__atomic_compare_exchange_n(&reporter, &none, me, false,
+					__ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+	    none == me)
+		return;
+	for (;;)
+		pause();
+}
+
 void burrow_misuse(const char *call, const char *what)
 {
 	struct goroutine *g = burrow_current();
 
+	burrow_report_begin();
 	if (g)
 		burrow_print(STDERR_FILENO,
 			     "burrow: goroutine %lu%s%s%s: %s: %s\n", g->id,

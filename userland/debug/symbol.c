@@ -1,160 +1,233 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * From an address to a function's name, with system calls only.
+ * From an address to a function's name and line, with system calls only.
  *
  * dladdr() knows exported functions and takes a lock; a crash report wants the
  * static ones too, and may be written under that lock. So the file that the
- * address belongs to is mapped and its symbol table searched. Slow, and seldom.
+ * address belongs to is mapped and its symbol table searched. That is slow, and
+ * a dump asks for the same few addresses again and again: for the length of one
+ * report the files stay mapped, and answers are kept.
+ *
+ * Several threads may write reports: a lock of our own is over all of it. A
+ * fault inside here brings its own thread back; that one gets no names.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <elf.h>
-#include <fcntl.h>
 #include <link.h>
-#include <stdbool.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "backtrace.h"
+#include "image.h"
+#include "symbol.h"
 
-struct image {
-	const char *data;
-	size_t size;
+#define FILES 32 /* kept mapped at most */
+#define ANSWERS 256
+
+/**
+ * struct file - a program or library
+ * @base:	by how much it was moved
+ * @path:	what the loader calls it; empty: the program
+ * @usable:	@image and @lines are there
+ * @image:	the file
+ * @lines:	of its sources
+ */
+struct file {
+	uintptr_t base;
+	const char *path;
+	bool usable;
+	struct burrow_image image;
+	struct burrow_lines lines;
 };
 
-static bool image_open(struct image *image, const char *path)
-{
-	struct stat st;
-	void *p;
-	int fd;
+/**
+ * struct report - what is kept
+ * @files:	the first @nr_files
+ * @nr_files:	how many
+ * @answers:	by address
+ */
+struct report {
+	struct file files[FILES];
+	unsigned int nr_files;
+	struct burrow_symbol answers[ANSWERS];
+};
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	if (fstat(fd, &st) || st.st_size < (off_t)sizeof(Elf64_Ehdr)) {
-		close(fd);
-		return false;
+static struct report *report;
+static pid_t owner;
+static char program[256];
+
+/* False: we are in here already. */
+static bool lock(void)
+{
+	pid_t me = syscall(SYS_gettid), none = 0;
+
+	while (!__atomic_compare_exchange_n(
+		&owner, &none, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		if (none == me)
+			return false;
+		none = 0;
+		sched_yield();
 	}
-	p = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	close(fd);
-	if (p == MAP_FAILED)
-		return false;
-	image->data = p;
-	image->size = st.st_size;
 	return true;
 }
 
-static const void *image_at(const struct image *image, size_t offset, size_t n)
+static void unlock(void)
 {
-	if (offset > image->size || n > image->size - offset)
-		return NULL;
-	return image->data + offset;
+	__atomic_store_n(&owner, 0, __ATOMIC_RELEASE);
 }
 
-static void copy_name(struct burrow_symbol *symbol, const char *name,
-		      size_t max)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(symbol->name) - 1 && i < max && name[i]; i++)
-		symbol->name[i] = name[i];
-	symbol->name[i] = 0;
-}
-
-/* The function of one symbol table that @offset (of the module) is in. */
-static bool search(const struct image *image, const Elf64_Shdr *sections,
-		   unsigned int nr, const Elf64_Shdr *table, uintptr_t offset,
-		   struct burrow_symbol *symbol)
+/* The function of one symbol table that @offset (of the file) is in. */
+static bool search_table(const struct burrow_image *image,
+			 const Elf64_Shdr *table, uintptr_t offset,
+			 struct burrow_symbol *symbol)
 {
 	const Elf64_Sym *sym, *best = NULL;
 	const Elf64_Shdr *strings;
-	const char *names;
+	const char *name;
 	size_t i;
 
-	if (table->sh_link >= nr)
+	sym = burrow_image_bytes(image, table);
+	if (!sym || table->sh_link >= image->nr)
 		return false;
-	strings = &sections[table->sh_link];
-	names = image_at(image, strings->sh_offset, strings->sh_size);
-	sym = image_at(image, table->sh_offset, table->sh_size);
-	if (!names || !sym)
-		return false;
-
 	for (i = 0; i < table->sh_size / sizeof(*sym); i++, sym++) {
 		if (ELF64_ST_TYPE(sym->st_info) != STT_FUNC || !sym->st_shndx)
 			continue;
 		if (offset - sym->st_value < (sym->st_size ? sym->st_size : 1))
 			best = sym;
 	}
-	if (!best || best->st_name >= strings->sh_size)
+	if (!best)
 		return false;
-	copy_name(symbol, names + best->st_name,
-		  strings->sh_size - best->st_name);
+	strings = &image->sections[table->sh_link];
+	name = burrow_image_string(burrow_image_bytes(image, strings),
+				   strings->sh_size, best->st_name);
+	if (!name)
+		return false;
+	strncpy(symbol->name, name, sizeof(symbol->name) - 1);
+	symbol->name[sizeof(symbol->name) - 1] = 0;
 	symbol->offset = offset - best->st_value;
 	return true;
 }
 
-static bool search_image(const struct image *image, uintptr_t offset,
-			 struct burrow_symbol *symbol)
+static void search(const struct burrow_image *image, uintptr_t offset,
+		   struct burrow_symbol *symbol)
 {
-	const Elf64_Ehdr *head = image_at(image, 0, sizeof(*head));
-	const Elf64_Shdr *sections;
 	const Elf64_Word types[] = { SHT_SYMTAB, SHT_DYNSYM };
 	unsigned int i, t;
 
-	if (memcmp(head->e_ident, ELFMAG, SELFMAG))
-		return false;
-	sections = image_at(image, head->e_shoff,
-			    (size_t)head->e_shnum * sizeof(*sections));
-	if (!sections)
-		return false;
 	for (t = 0; t < 2; t++) {
-		for (i = 0; i < head->e_shnum; i++) {
-			if (sections[i].sh_type == types[t] &&
-			    search(image, sections, head->e_shnum, &sections[i],
-				   offset, symbol))
-				return true;
+		for (i = 0; i < image->nr; i++) {
+			if (image->sections[i].sh_type == types[t] &&
+			    search_table(image, &image->sections[i], offset,
+					 symbol))
+				return;
 		}
 	}
-	return false;
 }
 
-static bool module_of(uintptr_t address, const char **path, uintptr_t *base)
+static void file_open(struct file *file, uintptr_t base, const char *path)
+{
+	file->base = base;
+	file->path = path;
+	file->usable = burrow_image_open(&file->image,
+					 *path ? path : "/proc/self/exe");
+	if (file->usable)
+		burrow_lines_open(&file->lines, &file->image);
+}
+
+static struct file *file_of(uintptr_t base, const char *path)
+{
+	struct file *file;
+	unsigned int i;
+
+	for (i = 0; i < report->nr_files; i++) {
+		file = &report->files[i];
+		if (file->base == base && file->path == path)
+			return file;
+	}
+	if (report->nr_files == FILES)
+		return NULL;
+	file = &report->files[report->nr_files++];
+	file_open(file, base, path);
+	return file;
+}
+
+static void look_up(uintptr_t address, struct burrow_symbol *symbol)
 {
 	struct dl_find_object found;
+	struct file *file;
+	const char *path;
+	uintptr_t base;
 
 	if (_dl_find_object((void *)address, &found))
+		return;
+	base = found.dlfo_link_map->l_addr;
+	path = found.dlfo_link_map->l_name;
+	symbol->offset = address - base;
+	symbol->module = *path ? path : program;
+	file = file_of(base, path);
+	if (!file || !file->usable)
+		return;
+	search(&file->image, address - base, symbol);
+	symbol->line = burrow_lines_find(&file->lines, &file->image,
+					 address - base, symbol->file,
+					 sizeof(symbol->file));
+}
+
+static bool report_open(void)
+{
+	ssize_t n;
+	void *p;
+
+	if (report)
+		return true;
+	p = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
 		return false;
-	*base = found.dlfo_link_map->l_addr;
-	*path = found.dlfo_link_map->l_name;
+	report = p;
+	n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	program[n < 0 ? 0 : n] = 0;
 	return true;
 }
 
 void burrow_symbol_find(uintptr_t address, struct burrow_symbol *symbol)
 {
-	static char program[256];
-	struct image image;
-	const char *path;
-	uintptr_t base;
-	ssize_t n;
+	struct burrow_symbol *answer;
 
-	symbol->module = NULL;
-	symbol->name[0] = 0;
-	symbol->offset = 0;
-	if (!module_of(address, &path, &base))
+	memset(symbol, 0, sizeof(*symbol));
+	symbol->address = address;
+	if (!lock())
 		return;
-
-	symbol->offset = address - base;
-	symbol->module = path;
-	if (!*path) {
-		n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-		program[n < 0 ? 0 : n] = 0;
-		symbol->module = program;
-		path = "/proc/self/exe";
+	if (report_open()) {
+		answer = &report->answers[address % ANSWERS];
+		if (answer->address != address) {
+			memset(answer, 0, sizeof(*answer));
+			answer->address = address;
+			look_up(address, answer);
+		}
+		*symbol = *answer;
 	}
-	if (!image_open(&image, path))
+	unlock();
+}
+
+void burrow_symbols_close(void)
+{
+	struct file *file;
+
+	if (!lock())
 		return;
-	search_image(&image, address - base, symbol);
-	munmap((void *)image.data, image.size);
+	while (report && report->nr_files) {
+		file = &report->files[--report->nr_files];
+		if (!file->usable)
+			continue;
+		burrow_lines_close(&file->lines);
+		burrow_image_close(&file->image);
+	}
+	if (report)
+		munmap(report, sizeof(*report));
+	report = NULL;
+	unlock();
 }
