@@ -15,7 +15,7 @@ KDIR ?= /lib/modules/$(KVER)/build
 
 # The benchmarks that bench runs: those of memory in a virtual machine, with the
 # module; those of the scheduler on this one.
-BENCH ?= $(MEMORY) spawn switch chan select skynet ring mutex timers
+BENCH ?= $(MEMORY) spawn switch chan select skynet ring mutex timers io
 MEMORY = growth trim dirty parked
 RUNS ?= 5
 
