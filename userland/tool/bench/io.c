@@ -25,7 +25,7 @@
 
 #define DEFAULT_RUNS 5
 #define DEFAULT_CONNECTIONS 1000
-#define REQUESTS 300000
+#define REQUESTS 300 /* of each connection, on average */
 
 #define EPOLL "epoll"
 
@@ -133,8 +133,8 @@ static int put_load(const struct peer *server, uint64_t port, long connections,
 	err = peer_fork(&load, io_load, NULL);
 	if (err)
 		return err;
-	snprintf(request, sizeof(request), "%" PRIu64 " %d %ld %d", port,
-		 (int)server->pid, connections, REQUESTS);
+	snprintf(request, sizeof(request), "%" PRIu64 " %d %ld %ld", port,
+		 (int)server->pid, connections, connections * REQUESTS);
 	err = peer_ask(&load, request, NANSWERS, answer);
 	peer_end(&load);
 	return err;
