@@ -655,7 +655,7 @@ static void many_programs(struct __test_metadata *_metadata, int procs)
 {
 	const char *given = getenv("MODEL_SEED");
 	const char *scale = getenv("MODEL_PROGRAMS");
-	uint32_t i, n = scale ? atoi(scale) : 40;
+	uint32_t i, n = scale ? atoi(scale) : 25;
 
 	if (given) {
 		program_seed = strtoul(given, NULL, 0);
