@@ -13,9 +13,9 @@ TEST_ON(background_never_ends)
 
 	CHECK(ctx);
 	CHECK(burrow_ctx_err(ctx) == 0);
-	CHECK(burrow_ctx_done(ctx) == NULL);
+	CHECK(!burrow_ctx_done(ctx));
 	CHECK(burrow_ctx_deadline(ctx) == INT64_MAX);
-	CHECK(burrow_ctx_value(ctx, &ctx) == NULL);
+	CHECK(!burrow_ctx_value(ctx, &ctx));
 	CHECK(burrow_ctx_cancel(ctx, 0) == -EINVAL);
 	CHECK(burrow_ctx_cancel(NULL, 0) == -EINVAL);
 	CHECK(burrow_ctx_err(NULL) == 0 && !burrow_ctx_done(NULL));
@@ -72,16 +72,16 @@ TEST_ON(values)
 	struct burrow_ctx *c = burrow_ctx_with_cancel(b);
 	struct burrow_ctx *d = burrow_ctx_with_value(c, &color, &blue);
 
-	CHECK(burrow_ctx_value(a, &shape) == NULL);
+	CHECK(!burrow_ctx_value(a, &shape));
 	CHECK(burrow_ctx_value(c, &color) == &red);
 	CHECK(burrow_ctx_value(d, &shape) == &round);
 	CHECK(burrow_ctx_value(d, &color) == &blue);
-	CHECK(burrow_ctx_value(d, &red) == NULL);
-	CHECK(burrow_ctx_value(d, NULL) == NULL);
+	CHECK(!burrow_ctx_value(d, &red));
+	CHECK(!burrow_ctx_value(d, NULL));
 	/* It is its parent in all else, but is not what one cancels. */
 	CHECK(burrow_ctx_done(d) == burrow_ctx_done(c));
 	CHECK(burrow_ctx_cancel(d, 0) == -EINVAL);
-	CHECK(burrow_ctx_done(a) == NULL);
+	CHECK(!burrow_ctx_done(a));
 	CHECK(burrow_ctx_cancel(c, 0) == 0);
 	CHECK(burrow_ctx_err(d) == -ECANCELED);
 }
@@ -143,8 +143,10 @@ TEST_ON(long_chains_and_large_families)
 	static struct burrow_ctx *all[2 * MANY];
 	int i;
 
-	for (i = 0; i < MANY; i++)
-		all[i] = ctx = burrow_ctx_with_cancel(ctx);
+	for (i = 0; i < MANY; i++) {
+		ctx = burrow_ctx_with_cancel(ctx);
+		all[i] = ctx;
+	}
 	for (; i < 2 * MANY; i++)
 		all[i] = burrow_ctx_with_cancel(all[i % 100]);
 	/* Some have gone before. */

@@ -379,13 +379,14 @@ TEST(waiting_for_nothing_is_a_deadlock)
 		{ acquire_what_is_not_there, "semaphore", NULL },
 		{ wait_for_nobody, "waitgroup", NULL },
 	};
+	static const char asleep[] =
+		"burrow: all goroutines are asleep - deadlock!\n";
 	static struct outcome o;
 	size_t i;
 
 	for (i = 0; i < COUNT(deadlocks); i++) {
 		outcome_of(&o, run_misuse, (void *)&deadlocks[i]);
-		EXPECT_TRUE(begins(&o, "burrow: all goroutines are asleep - "
-				       "deadlock!\n"));
+		EXPECT_TRUE(begins(&o, asleep));
 		EXPECT_TRUE(says(&o, deadlocks[i].call))
 		{
 			TH_LOG("expected %s, got %s", deadlocks[i].call,

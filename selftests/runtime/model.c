@@ -112,10 +112,13 @@ static void carry_out_select(struct worker *w)
 	size_t i;
 
 	for (i = 0; i < o->n; i++) {
-		cases[i].op = o->cases[i].send ? BURROW_SEND : BURROW_RECV;
 		cases[i].chan = md.chans[o->cases[i].chan].ch;
-		cases[i].elem = o->cases[i].send ? &o->cases[i].value :
-						   &w->values[i];
+		cases[i].op = BURROW_RECV;
+		cases[i].elem = &w->values[i];
+		if (o->cases[i].send) {
+			cases[i].op = BURROW_SEND;
+			cases[i].elem = &o->cases[i].value;
+		}
 	}
 	if (o->deadline) {
 		left = o->deadline - burrow_now();
@@ -470,7 +473,8 @@ static void give_order(int worker)
 
 	make_order(&w->order);
 	memset(w->values, 0xff, sizeof(w->values));
-	w->taken = w->result = -1;
+	w->taken = -1;
+	w->result = -1;
 	__atomic_store_n(&w->busy, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&w->done, 0, __ATOMIC_SEQ_CST);
 	if (burrow_chan_send(w->orders, NULL))

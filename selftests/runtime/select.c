@@ -82,7 +82,8 @@ TEST_ON(close_wakes_a_select)
 	burrow_go(close_later, a);
 	CHECK(burrow_select(c, 2, -1) == 0);
 	CHECK(c[0].result == 0 && x == 0 && c[1].result == 99);
-	a = c[0].chan = ints(0);
+	a = ints(0);
+	c[0].chan = a;
 	burrow_go(close_later, b);
 	CHECK(burrow_select(c, 2, 10000 * MS) == 1);
 	CHECK(c[1].result == -EPIPE && y == 6);

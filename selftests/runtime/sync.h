@@ -8,34 +8,38 @@
 
 #include "runtime.h"
 
-/* The first check that failed; goroutines may fail at the same time. */
+/* Where the first check failed; goroutines may fail at the same time. */
 static int failed_line;
 
-#define CHECK(cond)                                                           \
-	do {                                                                  \
-		int none_ = 0;                                                \
-		if (!(cond) && __atomic_compare_exchange_n(                   \
-				       &failed_line, &none_, __LINE__, false, \
-				       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))   \
-			printf("# %s:%d: not so: %s\n", __FILE__, __LINE__,   \
-			       #cond);                                        \
-	} while (0)
-
-static inline int run_on(int procs, void (*fn)(void))
+static inline void note_failure(const char *file, int line, const char *cond)
 {
-	struct burrow_options opts = { .size = sizeof(opts), .procs = procs };
-	extern int run_on_main(void *arg);
+	int none = 0;
 
-	failed_line = 0;
-	return burrow_run(&opts, run_on_main, &fn) ?: failed_line;
+	if (__atomic_compare_exchange_n(&failed_line, &none, line, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		printf("# %s:%d: not so: %s\n", file, line, cond);
 }
 
-__attribute__((unused)) int run_on_main(void *arg)
+#define CHECK(cond)                                              \
+	do {                                                     \
+		if (!(cond))                                     \
+			note_failure(__FILE__, __LINE__, #cond); \
+	} while (0)
+
+static inline int run_on_main(void *arg)
 {
 	void (**fn)(void) = arg;
 
 	(*fn)();
 	return 0;
+}
+
+static inline int run_on(int procs, void (*fn)(void))
+{
+	struct burrow_options opts = { .size = sizeof(opts), .procs = procs };
+
+	failed_line = 0;
+	return burrow_run(&opts, run_on_main, &fn) ?: failed_line;
 }
 
 FIXTURE(on){};

@@ -59,8 +59,10 @@ int burrow_chan_never(struct burrow_thread **self, enum goroutine_reason why,
 	struct never *never;
 	int ret;
 
-	while (deadline == BURROW_FOREVER)
-		*self = burrow_park(*self, why, NULL);
+	if (deadline == BURROW_FOREVER) {
+		for (;;)
+			*self = burrow_park(*self, why, NULL);
+	}
 	never = (struct never *)burrow_cell_get(*self, sizeof(*never));
 	if (!never)
 		return -ENOMEM;
@@ -208,7 +210,7 @@ int burrow_chan_try_send(struct burrow_chan *ch, const void *elem)
 
 	if (burrow_unlikely(!self))
 		return -EPERM;
-	if (burrow_likely(ch != NULL)) {
+	if (burrow_likely(ch)) {
 		burrow_lock_take(&ch->lock);
 		ret = burrow_chan_send_now(self, ch, elem);
 		if (ret == -EAGAIN)
@@ -245,7 +247,7 @@ int burrow_chan_try_recv(struct burrow_chan *ch, void *elem)
 
 	if (burrow_unlikely(!self))
 		return -EPERM;
-	if (burrow_likely(ch != NULL)) {
+	if (burrow_likely(ch)) {
 		burrow_lock_take(&ch->lock);
 		ret = burrow_chan_recv_now(self, ch, elem);
 		if (ret == -EAGAIN)

@@ -157,12 +157,12 @@ static inline int burrow_chan_recv_now(struct burrow_thread *self,
 					 __ATOMIC_RELAXED);
 	} else if (w) {
 		burrow_chan_copy(ch, elem, w->elem);
-	} else if (!ch->closed) {
-		return -EAGAIN;
-	} else {
+	} else if (ch->closed) {
 		burrow_lock_drop(&ch->lock);
 		burrow_chan_copy(ch, elem, NULL);
 		return 0;
+	} else {
+		return -EAGAIN;
 	}
 	if (!w) {
 		burrow_lock_drop(&ch->lock);

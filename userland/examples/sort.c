@@ -39,10 +39,10 @@ static void sort_part(void *arg)
 
 static void merge(uint32_t *v, size_t half, size_t n)
 {
-	uint32_t left[half]; /* on a stack that grows */
+	uint32_t left[half + 1]; /* on a stack that grows */
 	size_t i = 0, j = half, k = 0;
 
-	memcpy(left, v, sizeof(left));
+	memcpy(left, v, half * sizeof(*v));
 	while (i < half && j < n)
 		v[k++] = left[i] <= v[j] ? left[i++] : v[j++];
 	memcpy(v + k, left + i, (half - i) * sizeof(*v));

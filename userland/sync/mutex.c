@@ -15,6 +15,7 @@
  * holder may be running on another processor.
  */
 #include "../arch/arch.h"
+#include "../sched/runq.h"
 #include "sync.h"
 
 #define STARVING_NS 1000000

@@ -21,10 +21,10 @@
 #include "../include/burrow/sync.h"
 #include "../sched/sched.h"
 
-#define SYNC_LAYOUT(inner, outer)                      \
-	_Static_assert(sizeof(inner) <= sizeof(outer), \
-		       #outer " is too small");        \
-	_Static_assert(_Alignof(inner) <= _Alignof(outer), #outer " is askew")
+#define SYNC_LAYOUT(inner, outer)                                  \
+	_Static_assert(sizeof(inner) <= sizeof(outer) &&           \
+			       _Alignof(inner) <= _Alignof(outer), \
+		       #outer " does not hold it")
 
 /* mutex.c, for conditions; inside. */
 int burrow_mutex_take(struct burrow_thread **self, struct burrow_mutex *m,

@@ -109,7 +109,7 @@ int burrow_chan_try_recv(struct burrow_chan *ch, void *elem);
  * Ends when the channel is closed and drained; as Go's `for elem = range ch`.
  */
 #define burrow_chan_for_each(elem, ch) \
-	while (burrow_chan_recv((ch), &(elem)) > 0)
+	for (; burrow_chan_recv((ch), &(elem)) > 0;)
 
 /**
  * burrow_chan_close() - say that no more will be sent

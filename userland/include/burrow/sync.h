@@ -329,7 +329,8 @@ void burrow_group_limit(struct burrow_group *g, int64_t n);
 /**
  * burrow_group_go() - run a function on a goroutine of its own
  * @g:		group
- * @fn:		the function; what it returns is an error unless it is 0
+ * @fn:		the function; what it returns is an error unless it is 0. It must
+ *		return: burrow_exit() would keep its place taken
  * @arg:	its argument
  *
  * Waits first, while as many run as may.
