@@ -159,23 +159,28 @@ __attribute__((noinline)) static int hold(struct keep *keep, int depth, int me)
 	return bad;
 }
 
+static void bad(struct keep *keep, int n)
+{
+	__atomic_fetch_add(&keep->bad, n, __ATOMIC_RELAXED);
+}
+
 static void keeper(void *arg)
 {
 	struct keep *keep = arg;
-	int me = keep->alive++;
+	int me = __atomic_fetch_add(&keep->alive, 1, __ATOMIC_RELAXED);
 
-	keep->bad += hold(keep, me % 40, me);
-	keep->alive--;
+	bad(keep, hold(keep, me % 40, me));
+	__atomic_fetch_sub(&keep->alive, 1, __ATOMIC_RELAXED);
 }
 
 static void passer(void *arg)
 {
 	struct keep *keep = arg;
 
-	keep->bad += descend(20 * KIB, (int)burrow_id());
+	bad(keep, descend(20 * KIB, (int)burrow_id()));
 	if (burrow_id() % 3 == 0)
 		burrow_yield();
-	keep->bad += descend(100 * KIB, (int)burrow_id());
+	bad(keep, descend(100 * KIB, (int)burrow_id()));
 }
 
 static int run_keep(void *arg)
@@ -210,6 +215,12 @@ static void touch_a_little(void *arg)
 	descend(8 * KIB, 1);
 }
 
+/* Each keeps stacks of its own. */
+static uint64_t procs(void)
+{
+	return burrow_set_procs(0);
+}
+
 static int burst(void *arg)
 {
 	struct burrow_stats s = { .size = sizeof(s) };
@@ -222,7 +233,7 @@ static int burst(void *arg)
 		burrow_yield();
 	burrow_stats(&s);
 	/* A handful of stacks, not twenty thousand. */
-	if (s.stack_bytes > 4 * MIB || s.stacks_warm > 64)
+	if (s.stack_bytes > procs() * 4 * MIB || s.stacks_warm > procs() * 64)
 		return 1;
 	return 0;
 }
@@ -241,10 +252,10 @@ static void member(void *arg)
 {
 	struct crowd *crowd = arg;
 
-	crowd->here++;
-	while (!crowd->leave)
+	__atomic_add_fetch(&crowd->here, 1, __ATOMIC_RELAXED);
+	while (!__atomic_load_n(&crowd->leave, __ATOMIC_RELAXED))
 		burrow_sleep(2000 * MS);
-	crowd->here--;
+	__atomic_sub_fetch(&crowd->here, 1, __ATOMIC_RELAXED);
 }
 
 static void deep_member(void *arg)
@@ -268,13 +279,13 @@ static int give_back(void *arg)
 
 	for (i = 0; i < 400; i++)
 		burrow_go(deep_member, crowd);
-	while (crowd->here < 400)
+	while (__atomic_load_n(&crowd->here, __ATOMIC_RELAXED) < 400)
 		burrow_yield();
 	if (stack_bytes() < 400 * 100 * KIB)
 		return 1;
-	crowd->leave = true;
+	__atomic_store_n(&crowd->leave, true, __ATOMIC_RELAXED);
 	wait_for_others();
-	if (stack_bytes() > 70 * 128 * KIB)
+	if (stack_bytes() > procs() * 70 * 128 * KIB)
 		return 2;
 	for (i = 0; i < 30 && stack_bytes() > MIB; i++)
 		burrow_sleep(1000 * MS);
@@ -298,9 +309,9 @@ static int gather(void *arg)
 		if (ret)
 			return ret;
 	}
-	while (crowd->here < 100000)
+	while (__atomic_load_n(&crowd->here, __ATOMIC_RELAXED) < 100000)
 		burrow_yield();
-	crowd->leave = true;
+	__atomic_store_n(&crowd->leave, true, __ATOMIC_RELAXED);
 	wait_for_others();
 	return 0;
 }

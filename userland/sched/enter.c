@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../debug/print.h"
+#include "runq.h"
 #include "sched.h"
 
 void burrow_enter_refuse(const char *call)

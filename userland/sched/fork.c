@@ -23,6 +23,7 @@
 #include "../arch/arch.h"
 #include "../debug/print.h"
 #include "../debug/sanitize.h"
+#include "runq.h"
 #include "sched.h"
 
 static bool is_blocking(const struct burrow_thread *self)

@@ -20,6 +20,7 @@
 
 #include "../arch/arch.h"
 #include "../debug/print.h"
+#include "runq.h"
 #include "sched.h"
 
 #define STEAL_ROUNDS 4
@@ -340,7 +341,11 @@ struct goroutine *burrow_find(struct burrow_thread *self)
 		burrow_proc_retire(self);
 		return NULL;
 	}
-	g = burrow_sched_pick(self);
+	if (self->look) {
+		self->look = false;
+		serve(self);
+	}
+	g = burrow_runq_pop(self->proc);
 	if (!g)
 		g = burrow_global_take(self->proc);
 	if (!g) {

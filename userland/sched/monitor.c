@@ -32,6 +32,7 @@
 
 #include "../debug/dump.h"
 #include "../debug/print.h"
+#include "runq.h"
 #include "sched.h"
 
 #define PERIOD_NS 4000000LL
@@ -137,17 +138,17 @@ static void take_processor(struct burrow_runtime *rt, struct burrow_proc *proc)
 static void look_at(struct burrow_runtime *rt, struct burrow_proc *proc,
 		    int64_t now)
 {
-	uint64_t tick = __atomic_load_n(&proc->tick, __ATOMIC_RELAXED);
+	uint64_t switches = __atomic_load_n(&proc->switches, __ATOMIC_RELAXED);
 
-	if (tick != proc->seen_tick) {
-		proc->seen_tick = tick;
+	if (switches != proc->seen_switches) {
+		proc->seen_switches = switches;
 		proc->seen_at = now;
 		return;
 	}
 	if (now - proc->seen_at < HOG_NS || !has_other_work(rt, proc, now))
 		return;
 	pthread_mutex_lock(&rt->lock);
-	if (__atomic_load_n(&proc->tick, __ATOMIC_RELAXED) == tick)
+	if (__atomic_load_n(&proc->switches, __ATOMIC_RELAXED) == switches)
 		take_processor(rt, proc);
 	pthread_mutex_unlock(&rt->lock);
 }

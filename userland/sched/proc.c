@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "runq.h"
 #include "sched.h"
 
 /* Under runtime.lock. @proc begins as it would in a new process. */

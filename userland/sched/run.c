@@ -20,6 +20,7 @@
 #include "../debug/backtrace.h"
 #include "../debug/print.h"
 #include "../debug/sanitize.h"
+#include "runq.h"
 #include "sched.h"
 
 #define MAIN_STACK (8UL << 20)

@@ -16,9 +16,7 @@
  *
  * With one processor there are no thieves, and nothing here is atomic.
  */
-#include "sched.h"
-
-#define RING(proc, i) (&(proc)->ring[(i) % BURROW_QUEUE_LEN])
+#include "runq.h"
 
 void burrow_global_push(struct goroutine *g)
 {
@@ -36,28 +34,17 @@ static struct goroutine *global_pop(void)
 	return g;
 }
 
-/* Takes @n entries from the head for good; false: a thief came first. */
-static bool ring_advance(struct burrow_proc *proc, uint32_t head, uint32_t n)
-{
-	if (burrow_solo) {
-		proc->head = head + n;
-		return true;
-	}
-	return __atomic_compare_exchange_n(&proc->head, &head, head + n, false,
-					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
 /* The older half of a full ring goes where all may take from, and @g too. */
-static bool ring_spill(struct burrow_proc *proc, struct goroutine *g,
+static bool spill_half(struct burrow_proc *proc, struct goroutine *g,
 		       uint32_t head)
 {
 	struct goroutine *batch[BURROW_QUEUE_LEN / 2];
 	uint32_t i;
 
 	for (i = 0; i < BURROW_QUEUE_LEN / 2; i++)
-		batch[i] = __atomic_load_n(RING(proc, head + i),
+		batch[i] = __atomic_load_n(BURROW_RING(proc, head + i),
 					   __ATOMIC_RELAXED);
-	if (!ring_advance(proc, head, BURROW_QUEUE_LEN / 2))
+	if (!burrow_runq_advance(proc, head, BURROW_QUEUE_LEN / 2))
 		return false;
 	pthread_mutex_lock(&burrow_runtime.lock);
 	for (i = 0; i < BURROW_QUEUE_LEN / 2; i++)
@@ -67,84 +54,21 @@ static bool ring_spill(struct burrow_proc *proc, struct goroutine *g,
 	return true;
 }
 
-void burrow_runq_push(struct burrow_proc *proc, struct goroutine *g)
+/* The ring was full; thieves may have been there meanwhile. */
+void burrow_runq_spill(struct burrow_proc *proc, struct goroutine *g)
 {
-	uint32_t head, tail = proc->tail;
+	uint32_t head = __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE);
 
-	for (;;) {
-		head = __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE);
-		if (burrow_likely(tail - head < BURROW_QUEUE_LEN)) {
-			__atomic_store_n(RING(proc, tail), g, __ATOMIC_RELAXED);
-			__atomic_store_n(&proc->tail, tail + 1,
-					 __ATOMIC_RELEASE);
-			return;
-		}
-		if (ring_spill(proc, g, head))
-			return;
-	}
+	if (proc->tail - head < BURROW_QUEUE_LEN || !spill_half(proc, g, head))
+		burrow_runq_push(proc, g);
 }
 
-static struct goroutine *ring_pop(struct burrow_proc *proc)
+/* Somebody was woken for what its own processor runs now: less often then. */
+void burrow_runq_told_in_vain(struct burrow_proc *proc)
 {
-	struct goroutine *g;
-	uint32_t head;
-
-	do {
-		head = __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE);
-		if (head == proc->tail)
-			return NULL;
-		g = __atomic_load_n(RING(proc, head), __ATOMIC_RELAXED);
-	} while (burrow_unlikely(!ring_advance(proc, head, 1)));
-	return g;
-}
-
-static struct goroutine *next_take(struct burrow_proc *proc)
-{
-	struct goroutine *g = __atomic_load_n(&proc->next, __ATOMIC_RELAXED);
-
-	if (!g)
-		return NULL;
-	if (burrow_solo) {
-		proc->next = NULL;
-		return g;
-	}
-	return __atomic_exchange_n(&proc->next, NULL, __ATOMIC_ACQ_REL);
-}
-
-/* Only the holder fills the place, so an empty one stays empty. */
-struct goroutine *burrow_runq_set_next(struct burrow_proc *proc,
-				       struct goroutine *g)
-{
-	struct goroutine *old = next_take(proc);
-
-	__atomic_store_n(&proc->next, g, __ATOMIC_RELEASE);
-	return old;
-}
-
-struct goroutine *burrow_runq_pop(struct burrow_proc *proc)
-{
-	struct goroutine *g = next_take(proc);
-
-	if (!g)
-		return ring_pop(proc);
-	if (burrow_unlikely(proc->next_told)) {
-		/* It was woken for nothing: less often from now on. */
-		proc->next_told = false;
-		if (proc->skip_max < 4096)
-			proc->skip_max = proc->skip_max * 2 + 1;
-	}
-	return g;
-}
-
-struct goroutine *burrow_runq_pop_ring(struct burrow_proc *proc)
-{
-	return ring_pop(proc);
-}
-
-bool burrow_runq_empty(const struct burrow_proc *proc)
-{
-	return __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE) ==
-	       __atomic_load_n(&proc->tail, __ATOMIC_ACQUIRE);
+	proc->next_told = false;
+	if (proc->skip_max < 4096)
+		proc->skip_max = proc->skip_max * 2 + 1;
 }
 
 /* One to run, and as many more for the ring as half of it takes. */
@@ -196,8 +120,8 @@ struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 		if (n > BURROW_QUEUE_LEN / 2)
 			continue; /* head and tail were not of one moment */
 		for (i = 0; i < n; i++)
-			__atomic_store_n(RING(thief, tail + i),
-					 __atomic_load_n(RING(victim, head + i),
+			__atomic_store_n(BURROW_RING(thief, tail + i),
+					 __atomic_load_n(BURROW_RING(victim, head + i),
 							 __ATOMIC_RELAXED),
 					 __ATOMIC_RELAXED);
 		if (__atomic_compare_exchange_n(&victim->head, &head, head + n,
@@ -207,5 +131,5 @@ struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 	}
 	/* The last of them runs at once. */
 	__atomic_store_n(&thief->tail, tail + n - 1, __ATOMIC_RELEASE);
-	return __atomic_load_n(RING(thief, tail + n - 1), __ATOMIC_RELAXED);
+	return __atomic_load_n(BURROW_RING(thief, tail + n - 1), __ATOMIC_RELAXED);
 }

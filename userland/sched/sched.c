@@ -43,6 +43,7 @@
 #include "../arch/arch.h"
 #include "../debug/print.h"
 #include "../debug/sanitize.h"
+#include "runq.h"
 #include "sched.h"
 
 #define FAIR_EVERY 61 /* switches between looks at the global queue */
@@ -52,20 +53,13 @@
 
 static void entry(void *pass);
 
-/*
- * Where a goroutine comes out of a switch: what is left of the one before. We
- * get the thread handed over; its address from before the switch may be wrong.
- */
-static struct burrow_thread *landed(struct burrow_thread *self)
+/* What is left to do for the goroutine that was left. */
+static __attribute__((noinline)) void finish(struct burrow_thread *self,
+					     struct goroutine *left)
 {
-	struct goroutine *left = self->left;
 	enum burrow_after after = self->after;
 
 	self->after = AFTER_NOTHING;
-	if (left == &self->loop)
-		return self;
-
-	burrow_stack_leave(&left->stack);
 	switch (after) {
 	case AFTER_NOTHING:
 		break;
@@ -79,14 +73,25 @@ static struct burrow_thread *landed(struct burrow_thread *self)
 		left->state = GOROUTINE_RUNNABLE;
 		burrow_runq_push(self->proc, left);
 		break;
-	case AFTER_QUEUE_GLOBAL:
-		burrow_ready_foreign(left);
-		break;
 	case AFTER_FREE:
 		goroutine_end(self->proc, left);
 		break;
 	}
-	return self;
+}
+
+/*
+ * Where a goroutine comes out of a switch. We get the thread handed over; its
+ * address from before the switch may be wrong.
+ */
+static inline void landed(struct burrow_thread *self)
+{
+	struct goroutine *left = self->left;
+
+	if (burrow_unlikely(left == &self->loop))
+		return;
+	burrow_stack_leave(&left->stack);
+	if (self->after != AFTER_NOTHING)
+		finish(self, left);
 }
 
 static void wake_for_work(void)
@@ -155,42 +160,43 @@ void burrow_cache_decay(struct burrow_proc *proc, int64_t now)
 	proc->decay_at = now + DECAY_NS;
 }
 
-/* What comes from the clock and from outside, now and then on a busy one. */
-static void look_around(struct burrow_thread *self, uint64_t tick)
+/*
+ * What comes from the clock and from outside is served by the loop, now and then
+ * on a busy processor: never here, where the goroutine that is about to stop may
+ * itself be what is served, and holds the lock that it waits under.
+ */
+static bool must_look(struct burrow_thread *self, uint64_t tick)
 {
 	struct burrow_proc *proc = self->proc;
-	int64_t now;
 
-	if (proc->io_busy)
-		burrow_io_poll(self, 0);
-	if (__atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED))
-		burrow_events_serve(self);
-	if (!proc->timers.count && tick % DECAY_EVERY)
-		return;
-	now = burrow_now();
-	burrow_timers_run(self, &proc->timers, now);
-	if (tick % DECAY_EVERY == 0)
-		burrow_cache_decay(proc, now);
+	return proc->io_busy || proc->timers.count ||
+	       tick % DECAY_EVERY == 0 ||
+	       __atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED);
 }
 
-struct goroutine *burrow_sched_pick(struct burrow_thread *self)
+/* Two that wake each other must not keep all others waiting. */
+static struct goroutine *pick_fair(struct burrow_proc *proc)
+{
+	struct goroutine *g = burrow_global_take(proc);
+
+	return g ? g : burrow_runq_pop_ring(proc);
+}
+
+/* One to run, NULL: there is none; the loop: it has to look around. */
+static inline struct goroutine *pick(struct burrow_thread *self)
 {
 	struct burrow_proc *proc = self->proc;
 	struct goroutine *g = NULL;
 	uint64_t tick = proc->tick + 1;
 
 	__atomic_store_n(&proc->tick, tick, __ATOMIC_RELAXED);
-	if (burrow_unlikely(tick % CLOCK_EVERY == 0))
-		look_around(self, tick);
-	if (burrow_unlikely(tick % FAIR_EVERY == 0)) {
-		/* Two that wake each other must not keep all others waiting. */
-		g = burrow_global_take(proc);
-		if (!g)
-			g = burrow_runq_pop_ring(proc);
+	if (burrow_unlikely(tick % CLOCK_EVERY == 0) && must_look(self, tick)) {
+		self->look = true;
+		return &self->loop;
 	}
-	if (!g)
-		g = burrow_runq_pop(proc);
-	return g;
+	if (burrow_unlikely(tick % FAIR_EVERY == 0))
+		g = pick_fair(proc);
+	return g ? g : burrow_runq_pop(proc);
 }
 
 /* A goroutine that has not run yet gets its stack. */
@@ -233,17 +239,24 @@ switch_to(struct burrow_thread *self, struct goroutine *to,
 		else
 			burrow_stack_enter(&to->stack);
 		to->state = GOROUTINE_RUNNING;
-		self->proc->switches++;
+		__atomic_store_n(&self->proc->switches,
+				 self->proc->switches + 1, __ATOMIC_RELAXED);
 	}
 	if (self->exceptions)
 		swap_exceptions(self->exceptions, from, to);
 	self->left = from;
+	if (burrow_solo && after == AFTER_UNLOCK) {
+		/* Nobody can come before we are gone. */
+		burrow_lock_drop(self->after_arg);
+		after = AFTER_NOTHING;
+	}
 	self->after = after;
 	self->current = to;
 	burrow_san_switch_begin(self, to, after == AFTER_FREE ? NULL : &fake);
 	self = burrow_arch_switch(&from->context, to->context, self);
 	burrow_san_switch_end(self, fake);
-	return landed(self);
+	landed(self);
+	return self;
 }
 
 struct burrow_thread *burrow_switch_to_loop(struct burrow_thread *self,
@@ -253,14 +266,14 @@ struct burrow_thread *burrow_switch_to_loop(struct burrow_thread *self,
 }
 
 /* One that is locked to a thread, or leaves one, needs the loop. */
-static struct burrow_thread *leave_for(struct burrow_thread *self,
+static inline struct burrow_thread *leave_for(struct burrow_thread *self,
 				       struct goroutine *next,
 				       enum burrow_after after)
 {
 	if (!next)
 		return switch_to(self, &self->loop, after);
 	if (burrow_unlikely(next->bound || self->bound)) {
-		self->picked = next;
+		self->picked = next == &self->loop ? NULL : next;
 		return switch_to(self, &self->loop, after);
 	}
 	return switch_to(self, next, after);
@@ -273,7 +286,7 @@ static void entry(void *pass)
 	void *arg = self->start_arg;
 
 	burrow_san_switch_end(self, NULL);
-	self = landed(self);
+	landed(self);
 	burrow_leave(self);
 	fn(arg);
 	burrow_exit();
@@ -289,7 +302,7 @@ struct burrow_thread *burrow_park(struct burrow_thread *self,
 	g->reason = why;
 	g->parked_at = burrow_runtime.clock;
 	self->after_arg = lock;
-	return leave_for(self, burrow_sched_pick(self),
+	return leave_for(self, pick(self),
 			 lock ? AFTER_UNLOCK : AFTER_NOTHING);
 }
 
@@ -304,14 +317,23 @@ burrow_park_call(struct burrow_thread *self, enum goroutine_reason why,
 	g->parked_at = burrow_runtime.clock;
 	self->after_fn = fn;
 	self->after_arg = arg;
-	return leave_for(self, burrow_sched_pick(self), AFTER_CALL);
+	return leave_for(self, pick(self), AFTER_CALL);
 }
 
 struct burrow_thread *burrow_pass(struct burrow_thread *self)
 {
-	struct goroutine *next = burrow_sched_pick(self);
+	struct goroutine *next = pick(self);
+	enum burrow_after after = AFTER_QUEUE;
 
-	return next ? leave_for(self, next, AFTER_QUEUE) : self;
+	if (!next)
+		return self;
+	if (burrow_solo) {
+		/* Nobody can take it from the queue before we are gone. */
+		self->current->state = GOROUTINE_RUNNABLE;
+		burrow_runq_push(self->proc, self->current);
+		after = AFTER_NOTHING;
+	}
+	return leave_for(self, next, after);
 }
 
 void burrow_yield(void)
@@ -325,7 +347,7 @@ void burrow_exit(void)
 
 	if (burrow_unlikely(self->bound != NULL))
 		burrow_unbind(self);
-	leave_for(self, burrow_sched_pick(self), AFTER_FREE);
+	leave_for(self, pick(self), AFTER_FREE);
 	__builtin_unreachable();
 }
 

@@ -163,7 +163,7 @@ struct burrow_cells;
  * @tail:	where the next is put; the holder alone moves it
  * @next:	runs before those in the ring; thieves may take it
  * @ring:	those that can run
- * @tick:	counts switches; the monitor reads it
+ * @tick:	counts what was picked
  * @skip:	readies into @next still to pass before an idle one is woken
  * @skip_max:	what @skip begins with; see burrow_ready()
  * @next_told:	somebody was woken for what is in @next
@@ -182,13 +182,13 @@ struct burrow_cells;
  * @id_end:	to here
  * @created:	goroutines ever started here
  * @ended:	goroutines ended here
- * @switches:	how often one was switched to here
+ * @switches:	how often one was switched to here; the monitor reads it
  * @decay_at:	when warm stacks are looked at next
  * @region_at:	memory for objects: from here
  * @region_end:	to here
  * @cells:	small memory to use again (chan/cell.c)
  * @random:	state of the generator for stealing and select
- * @seen_tick:	@tick as the monitor saw it; the monitor's
+ * @seen_switches: @switches as the monitor saw it; the monitor's
  * @seen_at:	when it saw that first; the monitor's
  *
  * The holder's alone while it is inside, but for what says otherwise.
@@ -228,7 +228,7 @@ struct burrow_proc {
 	struct burrow_cells *cells;
 	uint64_t random;
 
-	uint64_t seen_tick;
+	uint64_t seen_switches;
 	int64_t seen_at;
 };
 
@@ -236,7 +236,6 @@ struct burrow_proc {
 enum burrow_after {
 	AFTER_NOTHING,
 	AFTER_QUEUE, /* at the tail of the processor's ring */
-	AFTER_QUEUE_GLOBAL,
 	AFTER_FREE,
 	AFTER_UNLOCK, /* a burrow_lock */
 	AFTER_CALL, /* a function */
@@ -271,6 +270,7 @@ enum burrow_sleep_state {
  * @loop:	the thread's own stack, as if it were a goroutine
  * @exceptions:	the C++ library's per-thread state, NULL without C++
  * @spinning:	looks for work and is counted in runtime.spinning
+ * @look:	it is to look around before it runs anything
  * @picked:	what it was to run when it went back to its loop, or NULL
  * @start_fn:	function of the goroutine that is being started
  * @start_arg:	its argument
@@ -302,6 +302,7 @@ struct burrow_thread {
 	void *after_arg;
 	uintptr_t *exceptions;
 	bool spinning;
+	bool look;
 	struct goroutine *picked;
 	void (*start_fn)(void *arg);
 	void *start_arg;
@@ -565,7 +566,9 @@ int burrow_wait_queued(struct burrow_thread **self, struct burrow_lock *lock,
 
 /*
  * With the queue's lock held: takes @w out and makes its goroutine ready with
- * @result. A waiter of a select must have been claimed.
+ * @result. A waiter of a select must have been claimed. The goroutine may be
+ * running before the lock is dropped: where what the lock lies in may go then,
+ * take the waiter out, drop the lock, and call burrow_ready().
  */
 void burrow_wake(struct burrow_thread *self, struct burrow_waiter *w,
 		 int result);
@@ -598,23 +601,10 @@ static inline uint32_t burrow_random(struct burrow_proc *proc)
 	return (proc->random * 0x2545f4914f6cdd1dULL) >> 32;
 }
 
-/* runq.c: the queues of runnable goroutines. */
-void burrow_runq_push(struct burrow_proc *proc, struct goroutine *g);
-struct goroutine *burrow_runq_pop(struct burrow_proc *proc);
-struct goroutine *burrow_runq_pop_ring(struct burrow_proc *proc);
-struct goroutine *burrow_runq_set_next(struct burrow_proc *proc,
-				       struct goroutine *g);
-struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
-				    struct burrow_proc *victim, bool next);
-bool burrow_runq_empty(const struct burrow_proc *proc);
-void burrow_global_push(struct goroutine *g); /* under runtime.lock */
-struct goroutine *burrow_global_take(struct burrow_proc *proc);
-
 /* sched.c */
 void burrow_sched_loop(struct burrow_thread *self);
 struct burrow_thread *burrow_switch_to_loop(struct burrow_thread *self,
 					    enum burrow_after after);
-struct goroutine *burrow_sched_pick(struct burrow_thread *self);
 
 /* idle.c: finding work when the own queue is empty, sleeping, deadlock. */
 struct goroutine *burrow_find(struct burrow_thread *self);
@@ -697,14 +687,12 @@ void burrow_crash_no_stack(struct goroutine *g, int err)
 void burrow_dump_all(int fd);
 
 /*
- * io/: what the scheduler asks of it. open: 0 or negative errno. poll: submits
- * what waits to be submitted, makes ready whoever is served, and waits until
+ * io/: what the scheduler asks of it. poll: submits what waits to be submitted, makes ready whoever is served, and waits until
  * that or @until (0: not at all); the holder of the processor calls it, inside
  * but where it waits: then it has left, and entered again when it comes back.
  * kick: ends the wait, from any thread. close: with the processor's holder
- * gone, after burrow_io_cancel_all().
+ * gone: it cancels and reaps what is under way.
  */
-int burrow_io_open(struct burrow_proc *proc);
 void burrow_io_close(struct burrow_proc *proc);
 void burrow_io_poll(struct burrow_thread *self, int64_t until);
 void burrow_io_kick(struct burrow_proc *proc);

@@ -24,6 +24,7 @@
 
 #include "../debug/print.h"
 #include "../debug/sanitize.h"
+#include "runq.h"
 #include "sched.h"
 
 /* In the C++ library if there is one: exceptions in flight on this thread. */

@@ -47,13 +47,20 @@ burrow_arch_switch:
 	stmxcsr	(%rsp)
 	fnstcw	4(%rsp)
 
+	/* Loading control words is dear, and they hardly ever differ. */
+	movl	(%rsp), %eax
+	movzwl	4(%rsp), %ecx
 	movq	%rsp, (%rdi)
 	movq	%rsi, %rsp
+	xorl	(%rsp), %eax
+	xorw	4(%rsp), %cx
+	andl	$0xffc0, %eax		/* not the flags of what has happened */
+	orl	%ecx, %eax
+	jnz	.Lcontrol
+.Lloaded:
 	movq	%rdx, %rax
-
-	ldmxcsr	(%rsp)
-	fldcw	4(%rsp)
 	addq	$8, %rsp
+	.cfi_remember_state
 	.cfi_adjust_cfa_offset -8
 	popq	%r15
 	.cfi_adjust_cfa_offset -8
@@ -74,6 +81,11 @@ burrow_arch_switch:
 	.cfi_adjust_cfa_offset -8
 	.cfi_restore %rbp
 	ret
+.Lcontrol:
+	.cfi_restore_state
+	ldmxcsr	(%rsp)
+	fldcw	4(%rsp)
+	jmp	.Lloaded
 	.cfi_endproc
 	.size	burrow_arch_switch, . - burrow_arch_switch
 

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The queues of goroutines that can run: what is done at every switch. runq.c
+ * says how it works.
+ */
+#ifndef BURROW_RUNQ_H
+#define BURROW_RUNQ_H
+
+#include "sched.h"
+
+#define BURROW_RING(proc, i) (&(proc)->ring[(i) % BURROW_QUEUE_LEN])
+
+void burrow_runq_spill(struct burrow_proc *proc, struct goroutine *g);
+struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
+				    struct burrow_proc *victim, bool next);
+void burrow_runq_told_in_vain(struct burrow_proc *proc);
+void burrow_global_push(struct goroutine *g); /* under runtime.lock */
+struct goroutine *burrow_global_take(struct burrow_proc *proc);
+
+/* By the holder: at the tail. */
+static inline void burrow_runq_push(struct burrow_proc *proc,
+				    struct goroutine *g)
+{
+	uint32_t head = __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE);
+	uint32_t tail = proc->tail;
+
+	if (burrow_unlikely(tail - head == BURROW_QUEUE_LEN)) {
+		burrow_runq_spill(proc, g);
+		return;
+	}
+	__atomic_store_n(BURROW_RING(proc, tail), g, __ATOMIC_RELAXED);
+	/* Pairs with the acquire of a thief: it sees the entry. */
+	__atomic_store_n(&proc->tail, tail + 1, __ATOMIC_RELEASE);
+}
+
+/* Takes @n entries from the head for good; false: a thief came first. */
+static inline bool burrow_runq_advance(struct burrow_proc *proc, uint32_t head,
+				       uint32_t n)
+{
+	if (burrow_likely(burrow_solo)) {
+		proc->head = head + n;
+		return true;
+	}
+	return __atomic_compare_exchange_n(&proc->head, &head, head + n, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* By the holder: from the head. */
+static inline struct goroutine *burrow_runq_pop_ring(struct burrow_proc *proc)
+{
+	struct goroutine *g;
+	uint32_t head;
+
+	do {
+		head = __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE);
+		if (head == proc->tail)
+			return NULL;
+		g = __atomic_load_n(BURROW_RING(proc, head), __ATOMIC_RELAXED);
+	} while (burrow_unlikely(!burrow_runq_advance(proc, head, 1)));
+	return g;
+}
+
+static inline struct goroutine *burrow_runq_take_next(struct burrow_proc *proc)
+{
+	struct goroutine *g = __atomic_load_n(&proc->next, __ATOMIC_RELAXED);
+
+	if (!g)
+		return NULL;
+	if (burrow_likely(burrow_solo)) {
+		proc->next = NULL;
+		return g;
+	}
+	return __atomic_exchange_n(&proc->next, NULL, __ATOMIC_ACQ_REL);
+}
+
+/*
+ * By the holder: @g runs before all in the ring; who was to is returned. Only
+ * the holder fills the place, so an empty one stays empty.
+ */
+static inline struct goroutine *burrow_runq_set_next(struct burrow_proc *proc,
+						     struct goroutine *g)
+{
+	struct goroutine *old = burrow_runq_take_next(proc);
+
+	__atomic_store_n(&proc->next, g, __ATOMIC_RELEASE);
+	return old;
+}
+
+static inline struct goroutine *burrow_runq_pop(struct burrow_proc *proc)
+{
+	struct goroutine *g = burrow_runq_take_next(proc);
+
+	if (!g)
+		return burrow_runq_pop_ring(proc);
+	if (burrow_unlikely(proc->next_told))
+		burrow_runq_told_in_vain(proc);
+	return g;
+}
+
+static inline bool burrow_runq_empty(const struct burrow_proc *proc)
+{
+	return __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE) ==
+	       __atomic_load_n(&proc->tail, __ATOMIC_ACQUIRE);
+}
+
+#endif /* BURROW_RUNQ_H */
