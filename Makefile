@@ -135,7 +135,7 @@ modules_install: module-here ## the module for kernel KVER (DESTDIR=)
 		INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates modules_install
 
 lint: ## checkpatch, sparse, clang-tidy, cppcheck, clang-format
-	@selftests/setup build lint
+	@selftests/setup build lint bench
 	@selftests/lint
 
 docs: ## Documentation/ as HTML in build/docs; what warns is an error

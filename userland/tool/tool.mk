@@ -11,6 +11,33 @@ $(OBJ)/tool/bench/peers/descend-split.c.o: ALL_CFLAGS += $(split)
 $(OBJ)/tool/bench/peers/splitstack.c.o: ALL_CFLAGS += \
 	$(if $(split),-DBENCH_SPLIT_STACK)
 
+# Programs that other libraries' rows run, for `make peers`: each where its
+# library is found. Nothing of the tool links with them.
+PEERS := tool/bench/peers/programs
+PEER := $(BUILD)/peers
+TOOL_OBJ := $(filter-out $(OBJ)/$(PEERS)/%,$(TOOL_OBJ))
+GO := $(shell ../selftests/go --found)
+
+have = $(if $(wildcard $(addprefix /usr/include/,$(1))),$(PEER)/$(2))
+peers: $(if $(GO),$(PEER)/go) $(call have,boost/fiber/all.hpp,boost) \
+	$(call have,st.h,st) $(call have,pth.h,pth)
+
+$(PEER)/go: $(wildcard $(PEERS)/go/*)
+	@mkdir -p $(@D)
+	cd $(PEERS)/go && GOTOOLCHAIN=local GOFLAGS=-buildvcs=false \
+		$(GO) build -o $@ .
+
+$(PEER)/boost: $(PEERS)/boost.cc $(PEERS)/serve.h
+	@mkdir -p $(@D)
+	$(CXX) -O2 -DNDEBUG -Wall -Wextra -Werror -pthread -o $@ $< \
+		-lboost_fiber -lboost_context
+
+$(PEER)/%: $(PEERS)/%.c $(PEERS)/serve.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 $(WARN) -o $@ $< -l$*
+
+.PHONY: peers
+
 # The Go row: its text is in the tool, to be built wherever there is a `go`;
 # where there is one now, what it makes lies beside the tool.
 GO_DIR := tool/bench/peers/go

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Goroutines beside Burrow's: each benchmark of `burrow bench` that Go can do,
+// as one would write it in Go. Requests come over standard input, a line each:
+// what, on how many processors, how often. The answer is three numbers: how
+// often it was done, and the nanoseconds of CPU and of wall time that it took.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Each does it n times, or nearly, and says how often it was.
+var works = map[string]func(n int) int{
+	"spawn":              spawn,
+	"join":               join,
+	"yield":              yield,
+	"message":            message,
+	"buffered":           buffered,
+	"select":             selectOf4,
+	"select-alternating": selectAlternating,
+	"skynet":             skynet,
+	"ring":               ring,
+	"mutex":              mutex,
+	"mutex-held":         mutexHeld,
+	"sleep":              sleep,
+}
+
+const clockProcessCPU = 2
+
+func cpuTime() int64 {
+	var ts syscall.Timespec
+
+	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clockProcessCPU,
+		uintptr(unsafe.Pointer(&ts)), 0)
+	return ts.Nano()
+}
+
+func measure(work func(n int) int, n int) (done int, cpu, wall int64) {
+	start := time.Now()
+	cpu = cpuTime()
+	done = work(n)
+	return done, cpuTime() - cpu, time.Since(start).Nanoseconds()
+}
+
+func main() {
+	var what string
+	var procs, n int
+
+	fmt.Println("ready")
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		fmt.Sscan(in.Text(), &what, &procs, &n)
+		if procs != runtime.GOMAXPROCS(0) {
+			runtime.GOMAXPROCS(procs)
+		}
+		if what == "echo" {
+			fmt.Println(echo())
+		} else if work := works[what]; work != nil {
+			fmt.Println(measure(work, n))
+		} else {
+			fmt.Println(0, 0, 0)
+		}
+	}
+}
