@@ -18,7 +18,7 @@ BENCH ?= growth trim dirty parked
 
 # What stress runs, and for how long each race.
 DURATION ?= 300
-RACES ?= arena:chaos arena:dirty arena:lifetime arena:trim
+RACES ?= arena:chaos arena:dirty arena:lifetime arena:trim_race
 
 # What the jobs that boot need from the distribution (selftests/setup).
 NEEDS = build vm $(if $(filter 7.2,$(KERNEL)),kernels)

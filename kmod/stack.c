@@ -172,6 +172,8 @@ static int burrow_stack_extend(struct burrow_growth *g, unsigned long n)
 
 	n = min_t(unsigned long, n, BURROW_BATCH);
 	got = burrow_pool_take(ctx, pages, n);
+	if (unlikely(!got) && burrow_lazy_take(ctx, g->block, g->stack, n))
+		got = burrow_pool_take(ctx, pages, n);
 	g->recycled += got;
 	if (!got) {
 		got = burrow_pool_alloc(ctx, pages, n);
@@ -275,9 +277,7 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 
 	mutex_lock(&g.block->lock);
-	g.stack =
-		&g.block->stacks[slot &
-				 ((1UL << burrow_arena_slots_shift(arena)) - 1)];
+	g.stack = &g.block->stacks[burrow_block_slot(arena, slot)];
 	if (g.depth < g.stack->pages)
 		ret = burrow_stack_reinsert(vmf, g.stack, g.depth);
 	else if (current->flags & PF_DUMPCORE)
@@ -337,7 +337,6 @@ static void burrow_stack_states(struct burrow_arena *arena, unsigned long first,
 				unsigned int n,
 				struct burrow_slot_state *states)
 {
-	unsigned long mask = (1UL << burrow_arena_slots_shift(arena)) - 1;
 	struct burrow_block *block;
 	struct burrow_stack *stack;
 	unsigned int i;
@@ -349,7 +348,7 @@ static void burrow_stack_states(struct burrow_arena *arena, unsigned long first,
 		if (!block)
 			continue;
 		mutex_lock(&block->lock);
-		stack = &block->stacks[(first + i) & mask];
+		stack = &block->stacks[burrow_block_slot(arena, first + i)];
 		states[i].bytes = (u64)stack->pages << PAGE_SHIFT;
 		states[i].peak = (u64)stack->peak << PAGE_SHIFT;
 		mutex_unlock(&block->lock);

@@ -483,11 +483,13 @@ static int act_heap_syscall(struct world *w)
 	return whole(pread(file, w->pages + BLOCK + 40 * PAGE, PAGE, 0));
 }
 
-static int trim_into(struct world *w, struct burrow_trim_entry *entries)
+static int trim_into(struct world *w, struct burrow_trim_entry *entries,
+		     uint32_t flags)
 {
 	struct burrow_trim t = trim_of(w, entries, SLOTS);
 	unsigned long i;
 
+	t.flags = flags;
 	for (i = 0; i < SLOTS; i++)
 		entries[i] = (struct burrow_trim_entry){
 			.slot = i,
@@ -499,7 +501,12 @@ static int trim_into(struct world *w, struct burrow_trim_entry *entries)
 
 static int act_trim(struct world *w)
 {
-	return trim_into(w, w->trims);
+	return trim_into(w, w->trims, 0);
+}
+
+static int act_trim_later(struct world *w)
+{
+	return trim_into(w, w->trims, BURROW_TRIM_LAZY);
 }
 
 static const char *check_trim(struct world *w)
@@ -518,7 +525,7 @@ static int act_trim_from_stack(struct world *w)
 	struct burrow_trim_entry *entries = (void *)stack_page(w, 14, 3);
 	int err = touch((char *)entries, 1, true);
 
-	return err ? err : trim_into(w, entries);
+	return err ? err : trim_into(w, entries, 0);
 }
 
 static int act_info(struct world *w)
@@ -635,6 +642,14 @@ static int act_destroy(struct world *w)
 	return result(ioctl(w->fd, BURROW_IOC_ARENA_DESTROY, &d));
 }
 
+/* What nobody uses is on a list, and there is no pool but that. */
+static int trim_all_later(struct world *w)
+{
+	int err = stats(w, BURROW_STATS_DRAIN);
+
+	return err ? err : act_trim_later(w);
+}
+
 static int act_recycle(struct world *w)
 {
 	int err = act_jump(w);
@@ -694,6 +709,18 @@ static const struct scenario scenarios[] = {
 	  .level = POOLED,
 	  .act = act_trim,
 	  .check = check_trim },
+	{ .name = "lazy trim",
+	  .level = USED,
+	  .act = act_trim_later,
+	  .check = check_trim },
+	{ .name = "growth with pages trimmed lazily",
+	  .level = USED,
+	  .act = act_recycle,
+	  .before = trim_all_later },
+	{ .name = "a heap that takes pages trimmed lazily",
+	  .level = USED,
+	  .act = act_heap_many,
+	  .before = trim_all_later },
 	{ .name = "trim, argument on a stack",
 	  .level = USED,
 	  .act = act_trim_from_stack },
