@@ -35,8 +35,9 @@
 #include "burrow.h"
 #include "trace.h"
 
-/* Entries copied in at a time: a page of them. */
+/* Entries copied in at a time: a page of them, or a few on our own stack. */
 #define BURROW_TRIM_ENTRIES 128
+#define BURROW_TRIM_FEW 8
 
 /* A slot joins a run if it keeps at most so many pages. */
 #define BURROW_TRIM_KEEP 2
@@ -45,6 +46,7 @@
 struct burrow_trimming {
 	struct burrow_arena *arena;
 	struct burrow_trim_entry *entries;
+	unsigned int room;
 	unsigned int count;
 	bool lazy;
 	struct vm_area_struct *vma; /* of the last run, under mmap_lock */
@@ -314,8 +316,7 @@ static long burrow_trim_all(struct burrow_trimming *t, struct burrow_trim *args)
 	size_t bytes;
 
 	while (args->done < args->count && !fatal_signal_pending(current)) {
-		t->count = min_t(u64, args->count - args->done,
-				 BURROW_TRIM_ENTRIES);
+		t->count = min_t(u64, args->count - args->done, t->room);
 		bytes = t->count * sizeof(*t->entries);
 		if (copy_from_user(t->entries, user + args->done, bytes))
 			return -EFAULT;
@@ -341,7 +342,12 @@ static long burrow_trim_all(struct burrow_trimming *t, struct burrow_trim *args)
  */
 long burrow_trim(struct burrow_context *ctx, struct burrow_trim *args)
 {
-	struct burrow_trimming t = { .lazy = args->flags & BURROW_TRIM_LAZY };
+	struct burrow_trim_entry few[BURROW_TRIM_FEW];
+	struct burrow_trimming t = {
+		.lazy = args->flags & BURROW_TRIM_LAZY,
+		.entries = few,
+		.room = ARRAY_SIZE(few),
+	};
 	long ret;
 
 	if (args->done || args->bytes)
@@ -349,10 +355,14 @@ long burrow_trim(struct burrow_context *ctx, struct burrow_trim *args)
 	t.arena = burrow_arena_get(ctx, args->arena, BURROW_ARENA_STACK);
 	if (IS_ERR(t.arena))
 		return PTR_ERR(t.arena);
-	t.entries = kmalloc_array(BURROW_TRIM_ENTRIES, sizeof(*t.entries),
-				  GFP_KERNEL_ACCOUNT);
+	if (args->count > t.room) {
+		t.room = BURROW_TRIM_ENTRIES;
+		t.entries = kmalloc_array(t.room, sizeof(*t.entries),
+					  GFP_KERNEL_ACCOUNT);
+	}
 	ret = t.entries ? burrow_trim_all(&t, args) : -ENOMEM;
-	kfree(t.entries);
+	if (t.entries != few)
+		kfree(t.entries);
 	burrow_arena_put(t.arena);
 	return ret;
 }
