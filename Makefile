@@ -26,7 +26,7 @@ NEEDS = build vm $(if $(filter 7.2,$(KERNEL)),kernels)
 PREFIX ?= /usr/local
 D = $(DESTDIR)$(PREFIX)
 DKMS = $(D)/src/burrow-$(VERSION)
-VERSION := $(shell sed -n 's/^.define BURROW_VERSION_STRING[^"]*"\(.*\)"/\1/p' kmod/burrow.h)
+VERSION := $(shell sed -n 's/^.define BURROW_RELEASE[^"]*"\(.*\)"/\1/p' kmod/uapi/linux/burrow.h)
 
 all: module programs ## the module, the library, the burrow tool, examples
 

@@ -48,8 +48,6 @@
 
 #include "compat.h"
 
-#define BURROW_VERSION_STRING "0.1.0"
-
 /*
  * File offsets: each arena has a window of its own, its table another, so
  * that an offset names both without a search.

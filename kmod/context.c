@@ -191,7 +191,7 @@ static long burrow_context_version(struct burrow_context *ctx,
 	args->context_limit = READ_ONCE(burrow_context_limit);
 	args->user_limit = READ_ONCE(burrow_user_limit);
 	args->pool_limit = READ_ONCE(burrow_pool_limit);
-	strscpy(args->release, BURROW_VERSION_STRING, sizeof(args->release));
+	strscpy(args->release, BURROW_RELEASE, sizeof(args->release));
 	if (abi != BURROW_ABI)
 		return -EPROTONOSUPPORT;
 	if (wanted & ~BURROW_FEATURES)

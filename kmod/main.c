@@ -46,5 +46,5 @@ module_exit(burrow_exit);
 
 MODULE_DESCRIPTION("Arenas for goroutine stacks and a collected heap");
 MODULE_AUTHOR("Burrow maintainers");
-MODULE_VERSION(BURROW_VERSION_STRING);
+MODULE_VERSION(BURROW_RELEASE);
 MODULE_LICENSE("GPL");

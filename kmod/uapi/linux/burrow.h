@@ -31,6 +31,9 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+/* The release that this file is of; struct burrow_version has the module's. */
+#define BURROW_RELEASE		"0.1.0"
+
 /* Changes only when a program built for the old one would break. */
 #define BURROW_ABI		1
 
