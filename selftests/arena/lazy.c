@@ -125,12 +125,17 @@ TEST_F(trim, the_one_trimmed_longest_ago_goes_first)
 
 TEST_F(trim, a_slot_that_was_woken_keeps_all)
 {
-	uint64_t i;
+	uint64_t i, faults;
 
 	trim_many_later(&self->arena, 16, 8, 0);
 	for (i = 0; i < 16; i += 2)
 		wake_slot(&self->arena, i);
 	context_drain(self->fd);
+	/* Nor is it unmapped for a moment. */
+	faults = context_stats(self->fd).faults;
+	for (i = 0; i < 16; i += 2)
+		EXPECT_TRUE(filled(&self->arena, i, 8));
+	EXPECT_EQ(faults, context_stats(self->fd).faults);
 	for (i = 0; i < 16; i++) {
 		EXPECT_EQ(i % 2 ? 0 : 8, slot_pages(&self->arena, i));
 		EXPECT_TRUE(i % 2 || filled(&self->arena, i, 8));
