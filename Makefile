@@ -21,7 +21,7 @@ RUNS ?= 5
 
 # What stress runs, and for how long each race.
 DURATION ?= 300
-RACES ?= arena:chaos arena:dirty arena:lifetime arena:trim
+RACES ?= arena:chaos arena:dirty arena:lifetime arena:trim_race
 
 # What the jobs that boot need from the distribution (selftests/setup).
 NEEDS = build vm $(if $(filter 7.2,$(KERNEL)),kernels)
@@ -29,7 +29,7 @@ NEEDS = build vm $(if $(filter 7.2,$(KERNEL)),kernels)
 PREFIX ?= /usr/local
 D = $(DESTDIR)$(PREFIX)
 DKMS = $(D)/src/burrow-$(VERSION)
-VERSION := $(shell sed -n 's/^.define BURROW_VERSION_STRING[^"]*"\(.*\)"/\1/p' kmod/burrow.h)
+VERSION := $(shell sed -n 's/^.define BURROW_RELEASE[^"]*"\(.*\)"/\1/p' kmod/uapi/linux/burrow.h)
 
 all: module programs ## the module, the library, the burrow tool, examples
 

@@ -148,8 +148,11 @@ static void burrow_block_free(struct burrow_arena *arena,
 
 	mutex_lock(&block->lock);
 	if (arena->kind == BURROW_ARENA_STACK) {
-		for (i = 0; i < 1UL << burrow_arena_slots_shift(arena); i++)
+		for (i = 0; i < 1UL << burrow_arena_slots_shift(arena); i++) {
 			burrow_stack_drop(arena, &block->stacks[i], 0);
+			if (block->lazy)
+				burrow_lazy_forget(arena, block, i);
+		}
 	} else {
 		for (i = 0; i < BURROW_BLOCK_PAGES; i++) {
 			if (!block->pages[i])
@@ -159,6 +162,7 @@ static void burrow_block_free(struct burrow_arena *arena,
 		}
 	}
 	mutex_unlock(&block->lock);
+	kvfree(block->lazy);
 	kvfree(block);
 }
 

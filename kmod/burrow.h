@@ -22,7 +22,12 @@
  *	    arena->table_lock		mutex: pages of the table
  *	      page lock			when ownership of a pinned page ends
  *	      i_mmap_rwsem, PT lock	inside the core's calls
- *	      pool->lock		spinlock, innermost; all the shrinker takes
+ *	      lazies->lock		spinlock: who was trimmed lazily
+ *	      pool->lock		spinlock, innermost
+ *
+ * Whoever takes pages of a lazily trimmed slot, reclaim among them, may hold
+ * anything down to the page lock; it gets its victim's life and block->lock by
+ * trylock only.
  *
  * User memory is never touched under any of these: an argument may lie on an
  * arena's own stack, whose fault takes block->lock.
@@ -42,8 +47,6 @@
 #include <uapi/linux/burrow.h>
 
 #include "compat.h"
-
-#define BURROW_VERSION_STRING "0.1.0"
 
 /*
  * File offsets: each arena has a window of its own, its table another, so
@@ -83,6 +86,8 @@ struct burrow_counters {
 	u64 fresh;
 	u64 trims;
 	u64 trim_races;
+	u64 lazy_trims;
+	u64 lazy_taken;
 	u64 overflows;
 	u64 limits;
 	u64 nomem;
@@ -118,6 +123,20 @@ struct burrow_pool {
 };
 
 /**
+ * struct burrow_lazies - slots whose pages may be taken when they are needed
+ * @lock:	protects the rest, and every struct burrow_lazy on @slots
+ * @slots:	of all arenas, trimmed longest ago first
+ * @count:	how many; read without the lock as a hint
+ * @pages:	that can be had of them; read without the lock as a hint
+ */
+struct burrow_lazies {
+	spinlock_t lock;
+	struct list_head slots;
+	unsigned long count;
+	unsigned long pages;
+};
+
+/**
  * struct burrow_context - one open of the device
  * @mm:		the owner, held by mmgrab(); immutable
  * @pid:	its process id for events; immutable
@@ -129,6 +148,7 @@ struct burrow_pool {
  * @owner_maps:	mappings that the owner has, of all arenas; atomic
  * @pages:	pages charged: in blocks, tables and pool; atomic
  * @pool:	its own lock
+ * @lazies:	their own lock
  * @shrinker:	immutable after open
  * @counters:	per CPU
  * @debugfs:	directory; immutable after open
@@ -144,6 +164,7 @@ struct burrow_context {
 	atomic_t owner_maps;
 	atomic_long_t pages;
 	struct burrow_pool pool;
+	struct burrow_lazies lazies;
 	struct burrow_shrinker shrinker;
 	struct burrow_counters __percpu *counters;
 	struct dentry *debugfs;
@@ -164,11 +185,32 @@ struct burrow_stack {
 };
 
 /**
+ * struct burrow_lazy - that a slot was trimmed lazily
+ * @node:	in the context's list, or empty
+ * @arena:	of the slot; immutable once on a list, as @slot
+ * @word:	the slot's word when its user decided
+ * @slot:	number in the arena
+ * @keep:	pages that stay
+ * @pages:	what of the context's count is this slot's
+ *
+ * Under the lock of the context's list.
+ */
+struct burrow_lazy {
+	struct list_head node;
+	struct burrow_arena *arena;
+	u64 word;
+	u32 slot;
+	u32 keep;
+	u32 pages;
+};
+
+/**
  * struct burrow_block - what an arena owns in 2 MiB, or in a slot if larger
- * @lock:	protects @stacks and @pages
+ * @lock:	protects @stacks, @pages and that @lazy appears once
  * @dirty:	a bit for each page written behind the hardware's back or
  *		unmapped dirty since the last harvest; atomic
  * @mask:	of page numbers in the block; immutable
+ * @lazy:	stack arena: a record for each slot, once one was trimmed lazily
  * @stacks:	stack arena: the block's slots, lowest first
  * @pages:	heap arena: the block's pages
  */
@@ -176,6 +218,7 @@ struct burrow_block {
 	struct mutex lock;
 	unsigned long *dirty;
 	unsigned long mask;
+	struct burrow_lazy *lazy;
 	union {
 		DECLARE_FLEX_ARRAY(struct burrow_stack, stacks);
 		DECLARE_FLEX_ARRAY(struct page *, pages);
@@ -280,6 +323,22 @@ vm_fault_t burrow_stack_table_fault(struct burrow_arena *arena,
 
 /* trim.c */
 long burrow_trim(struct burrow_context *ctx, struct burrow_trim *args);
+bool burrow_trim_word_is(struct burrow_arena *arena,
+			 const struct burrow_trim_entry *entry);
+void burrow_trim_slot(struct burrow_arena *arena, struct burrow_block *block,
+		      struct burrow_trim_entry *entry);
+
+/* lazy.c */
+void burrow_lazy_open(struct burrow_context *ctx);
+bool burrow_lazy_add(struct burrow_arena *arena, struct burrow_block *block,
+		     const struct burrow_trim_entry *entry,
+		     unsigned long pages);
+void burrow_lazy_forget(struct burrow_arena *arena, struct burrow_block *block,
+			unsigned long i);
+unsigned long burrow_lazy_take(struct burrow_context *ctx,
+			       struct burrow_block *held,
+			       const struct burrow_stack *busy,
+			       unsigned long want);
 
 /* heap.c */
 vm_fault_t burrow_heap_fault(struct burrow_arena *arena, struct vm_fault *vmf);
@@ -294,20 +353,26 @@ extern unsigned long burrow_context_limit;
 extern unsigned long burrow_user_limit;
 extern unsigned long burrow_pool_limit;
 void burrow_pool_init_limits(void);
-int burrow_pool_open(struct burrow_context *ctx);
-void burrow_pool_close(struct burrow_context *ctx);
 bool burrow_pool_charge_records(struct burrow_context *ctx, long n);
 void burrow_pool_uncharge(struct burrow_context *ctx, long n);
 unsigned int burrow_pool_take(struct burrow_context *ctx, struct page **pages,
 			      unsigned int n);
 void burrow_pool_give(struct burrow_context *ctx, struct page *first,
 		      struct page *last, unsigned long n);
+unsigned long burrow_pool_shrink(struct burrow_context *ctx,
+				 unsigned long most);
 void burrow_pool_drain(struct burrow_context *ctx);
 int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
 		      unsigned int n);
 void burrow_pool_free(struct burrow_context *ctx, struct page *page);
 void burrow_pool_refused(struct burrow_context *ctx, int err);
 void *burrow_pool_zalloc(struct burrow_context *ctx, size_t size);
+
+/* shrink.c */
+int burrow_shrink_init(void);
+void burrow_shrink_exit(void);
+int burrow_shrink_open(struct burrow_context *ctx);
+void burrow_shrink_close(struct burrow_context *ctx);
 
 /* stats.c */
 void burrow_stats_init(void);
@@ -327,6 +392,13 @@ static inline struct burrow_arena *burrow_arena_find(struct burrow_context *ctx,
 static inline u32 burrow_arena_slots_shift(const struct burrow_arena *arena)
 {
 	return arena->block_shift - arena->stride_shift;
+}
+
+/* A slot's place among those of its block. */
+static inline unsigned long burrow_block_slot(const struct burrow_arena *arena,
+					      unsigned long slot)
+{
+	return slot & ((1UL << burrow_arena_slots_shift(arena)) - 1);
 }
 
 /* Byte offset of a page of the arena in the context's address space. */

@@ -6,6 +6,7 @@
 #ifndef _BURROW_COMPAT_H
 #define _BURROW_COMPAT_H
 
+#include <linux/list_lru.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
@@ -83,56 +84,91 @@ static inline int burrow_page_mapcount(const struct page *page)
 	return atomic_read(&((const struct folio *)page)->_mapcount) + 1;
 }
 
-/* Shrinkers are allocated by the core from 6.7 on. */
+/*
+ * A shrinker that knows memory cgroups: reclaim in a cgroup calls it if an
+ * object that was charged to the cgroup is on its @lru, and one is enough.
+ * Shrinkers are allocated by the core from 6.7 on.
+ */
 struct burrow_shrinker {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 	struct shrinker shrinker;
 #else
 	struct shrinker *shrinker;
 #endif
+	struct list_lru lru;
+	struct list_head *token;
 };
 
 typedef unsigned long burrow_shrink_fn(struct shrinker *s,
 				       struct shrink_control *sc);
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 static inline int burrow_shrinker_register(struct burrow_shrinker *bs,
 					   burrow_shrink_fn *count,
 					   burrow_shrink_fn *scan, pid_t pid)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	int err;
+
 	bs->shrinker.count_objects = count;
 	bs->shrinker.scan_objects = scan;
 	bs->shrinker.seeks = 1;
-	return register_shrinker(&bs->shrinker, "burrow:%d", pid);
+	bs->shrinker.flags = SHRINKER_MEMCG_AWARE;
+	err = register_shrinker(&bs->shrinker, "burrow:%d", pid);
+	if (err)
+		return err;
+	/* The list wants the number that the shrinker got. */
+	err = list_lru_init_memcg(&bs->lru, &bs->shrinker);
+	if (err)
+		unregister_shrinker(&bs->shrinker);
+	return err;
+}
+
+static inline void burrow_shrinker_unregister(struct burrow_shrinker *bs)
+{
+	unregister_shrinker(&bs->shrinker);
+	list_lru_destroy(&bs->lru);
+}
+
+static inline struct burrow_shrinker *burrow_shrinker_of(struct shrinker *s)
+{
+	return container_of(s, struct burrow_shrinker, shrinker);
+}
+
+#define list_lru_add_obj(lru, item) list_lru_add(lru, item)
+#define list_lru_del_obj(lru, item) list_lru_del(lru, item)
 #else
-	bs->shrinker = shrinker_alloc(0, "burrow:%d", pid);
+static inline int burrow_shrinker_register(struct burrow_shrinker *bs,
+					   burrow_shrink_fn *count,
+					   burrow_shrink_fn *scan, pid_t pid)
+{
+	int err;
+
+	bs->shrinker = shrinker_alloc(SHRINKER_MEMCG_AWARE, "burrow:%d", pid);
 	if (!bs->shrinker)
 		return -ENOMEM;
+	err = list_lru_init_memcg(&bs->lru, bs->shrinker);
+	if (err) {
+		shrinker_free(bs->shrinker);
+		return err;
+	}
 	bs->shrinker->count_objects = count;
 	bs->shrinker->scan_objects = scan;
 	bs->shrinker->seeks = 1;
 	bs->shrinker->private_data = bs;
 	shrinker_register(bs->shrinker);
 	return 0;
-#endif
 }
 
 static inline void burrow_shrinker_unregister(struct burrow_shrinker *bs)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
-	unregister_shrinker(&bs->shrinker);
-#else
 	shrinker_free(bs->shrinker);
-#endif
+	list_lru_destroy(&bs->lru);
 }
 
 static inline struct burrow_shrinker *burrow_shrinker_of(struct shrinker *s)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
-	return container_of(s, struct burrow_shrinker, shrinker);
-#else
 	return s->private_data;
-#endif
 }
+#endif
 
 #endif /* _BURROW_COMPAT_H */

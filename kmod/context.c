@@ -21,8 +21,9 @@
 
 #define BURROW_FS_MAGIC 0x42555257 /* "BURW" */
 
-#define BURROW_FEATURES \
-	(BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP | BURROW_FEATURE_DIRTY)
+#define BURROW_FEATURES                                                      \
+	(BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP | BURROW_FEATURE_DIRTY | \
+	 BURROW_FEATURE_LAZY)
 
 /* Mounted while there are contexts: a mount holds the module. */
 static struct vfsmount *burrow_mount;
@@ -115,6 +116,8 @@ static int burrow_context_open(struct inode *inode, struct file *file)
 	ctx->mm = current->mm;
 	ctx->pid = task_tgid_nr(current);
 	mutex_init(&ctx->lock);
+	spin_lock_init(&ctx->pool.lock);
+	burrow_lazy_open(ctx);
 
 	err = -ENOMEM;
 	ctx->user = burrow_user_get(current_uid());
@@ -126,7 +129,7 @@ static int burrow_context_open(struct inode *inode, struct file *file)
 	err = burrow_inode_open(ctx);
 	if (err)
 		goto out_stats;
-	err = burrow_pool_open(ctx);
+	err = burrow_shrink_open(ctx);
 	if (err)
 		goto out_inode;
 
@@ -152,7 +155,8 @@ static int burrow_context_release(struct inode *inode, struct file *file)
 	struct burrow_context *ctx = file->private_data;
 
 	burrow_arena_release_all(ctx);
-	burrow_pool_close(ctx);
+	burrow_shrink_close(ctx);
+	burrow_pool_drain(ctx);
 	WARN_ON_ONCE(atomic_long_read(&ctx->pages));
 	/* The core reads f_mapping after this; the inode goes with us. */
 	file->f_mapping = inode->i_mapping;
@@ -187,7 +191,7 @@ static long burrow_context_version(struct burrow_context *ctx,
 	args->context_limit = READ_ONCE(burrow_context_limit);
 	args->user_limit = READ_ONCE(burrow_user_limit);
 	args->pool_limit = READ_ONCE(burrow_pool_limit);
-	strscpy(args->release, BURROW_VERSION_STRING, sizeof(args->release));
+	strscpy(args->release, BURROW_RELEASE, sizeof(args->release));
 	if (abi != BURROW_ABI)
 		return -EPROTONOSUPPORT;
 	if (wanted & ~BURROW_FEATURES)
@@ -217,7 +221,8 @@ union burrow_args {
 };
 
 struct burrow_call {
-	u32 size; /* of the struct's first version: the least we take */
+	u32 size; /* of the struct as we know it */
+	u32 least; /* of its first version, where it has grown since */
 	u32 flags; /* known ones */
 };
 
@@ -230,7 +235,8 @@ static const struct burrow_call burrow_calls[] = {
 							BURROW_ARENA_DUMP },
 	[_IOC_NR(BURROW_IOC_ARENA_DESTROY)] = { .size = sizeof(
 							struct burrow_arena_destroy) },
-	[_IOC_NR(BURROW_IOC_TRIM)] = { .size = sizeof(struct burrow_trim) },
+	[_IOC_NR(BURROW_IOC_TRIM)] = { .size = sizeof(struct burrow_trim),
+				       .flags = BURROW_TRIM_LAZY },
 	[_IOC_NR(BURROW_IOC_SLOT_INFO)] = { .size = sizeof(
 						    struct burrow_slot_info) },
 	[_IOC_NR(BURROW_IOC_DIRTY)] = { .size = sizeof(struct burrow_dirty) },
@@ -238,6 +244,9 @@ static const struct burrow_call burrow_calls[] = {
 						  struct burrow_release) },
 	[_IOC_NR(BURROW_IOC_STATS)] = { .size = sizeof(
 						struct burrow_context_stats),
+					.least = offsetofend(
+						struct burrow_context_stats,
+						user_bytes),
 					.flags = BURROW_STATS_DRAIN },
 };
 
@@ -262,8 +271,10 @@ static long burrow_context_call(struct burrow_context *ctx, unsigned int nr,
 	case _IOC_NR(BURROW_IOC_RELEASE):
 		return burrow_heap_release(ctx, &args->release);
 	case _IOC_NR(BURROW_IOC_STATS):
-		if (args->flags & BURROW_STATS_DRAIN)
+		if (args->flags & BURROW_STATS_DRAIN) {
+			burrow_lazy_take(ctx, NULL, NULL, ULONG_MAX);
 			burrow_pool_drain(ctx);
+		}
 		burrow_stats_fill(ctx, &args->stats);
 		return 0;
 	}
@@ -292,7 +303,7 @@ static long burrow_context_ioctl(struct file *file, unsigned int cmd,
 		return -EPROTO;
 	if (get_user(size, (u32 __user *)user))
 		return -EFAULT;
-	if (size < call->size)
+	if (size < (call->least ?: call->size))
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
@@ -304,7 +315,7 @@ static long burrow_context_ioctl(struct file *file, unsigned int cmd,
 		return -EINVAL;
 
 	ret = burrow_context_call(ctx, nr, &args);
-	if (copy_to_user(user, &args, call->size) && !ret)
+	if (copy_to_user(user, &args, min(size, call->size)) && !ret)
 		ret = -EFAULT;
 	return ret;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Where pages come from and go to: the pool of each context, the limits, the
- * memory cgroup, the shrinker.
+ * memory cgroup.
  *
  * The pool keeps pages of trimmed and ended stacks. They go, un-zeroed, only
  * to stacks of the same context, so nothing leaks that its owner has not
@@ -116,9 +116,16 @@ unsigned int burrow_pool_take(struct burrow_context *ctx, struct page **pages,
 	return i;
 }
 
-/* Up to @most pages to the system; no lock but the pool's is taken. */
-static unsigned long burrow_pool_shrink(struct burrow_context *ctx,
-					unsigned long most)
+/**
+ * burrow_pool_shrink() - give pages to the system
+ * @ctx:	whose pool
+ * @most:	how many at most
+ *
+ * Context: no lock but the pool's is taken.
+ *
+ * Return: how many there were.
+ */
+unsigned long burrow_pool_shrink(struct burrow_context *ctx, unsigned long most)
 {
 	struct page *pages[BURROW_BATCH];
 	unsigned long done = 0;
@@ -267,15 +274,27 @@ static int burrow_pool_try_alloc(struct burrow_context *ctx,
 	return got ?: -ENOMEM;
 }
 
+/* A page was refused: give up what nobody uses, @n pages at least. */
+static bool burrow_pool_make_room(struct burrow_context *ctx, unsigned int n)
+{
+	unsigned long freed = burrow_pool_shrink(ctx, ULONG_MAX);
+
+	if (freed < n) {
+		freed += burrow_lazy_take(ctx, NULL, NULL, n - freed);
+		burrow_pool_shrink(ctx, ULONG_MAX);
+	}
+	return freed;
+}
+
 /**
  * burrow_pool_alloc() - zeroed pages from the system
  * @ctx:	who is charged
  * @pages:	filled from the front
  * @n:		how many
  *
- * What the pool keeps must not be what stands in the way: stacks have emptied
- * it before they come here, but heap and tables do not take from it, and a
- * memory cgroup's limit does not reach the shrinker.
+ * What the pool keeps must not be what stands in the way (stacks have emptied
+ * it before they come here, but heap and tables do not take from it), nor what
+ * stacks were trimmed of lazily.
  *
  * Context: may sleep.
  *
@@ -289,7 +308,7 @@ int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
 
 	if (likely(got > 0))
 		return got;
-	if (burrow_pool_shrink(ctx, ULONG_MAX))
+	if (burrow_pool_make_room(ctx, n))
 		got = burrow_pool_try_alloc(ctx, pages, n);
 	return got;
 }
@@ -350,37 +369,4 @@ void burrow_pool_give(struct burrow_context *ctx, struct page *first,
 void burrow_pool_drain(struct burrow_context *ctx)
 {
 	burrow_pool_shrink(ctx, ULONG_MAX);
-}
-
-static struct burrow_context *burrow_pool_of(struct shrinker *s)
-{
-	return container_of(burrow_shrinker_of(s), struct burrow_context,
-			    shrinker);
-}
-
-static unsigned long burrow_pool_shrink_count(struct shrinker *s,
-					      struct shrink_control *sc)
-{
-	return READ_ONCE(burrow_pool_of(s)->pool.count) ?: SHRINK_EMPTY;
-}
-
-static unsigned long burrow_pool_shrink_scan(struct shrinker *s,
-					     struct shrink_control *sc)
-{
-	return burrow_pool_shrink(burrow_pool_of(s), sc->nr_to_scan) ?:
-		       SHRINK_STOP;
-}
-
-int burrow_pool_open(struct burrow_context *ctx)
-{
-	spin_lock_init(&ctx->pool.lock);
-	return burrow_shrinker_register(&ctx->shrinker,
-					burrow_pool_shrink_count,
-					burrow_pool_shrink_scan, ctx->pid);
-}
-
-void burrow_pool_close(struct burrow_context *ctx)
-{
-	burrow_shrinker_unregister(&ctx->shrinker);
-	burrow_pool_drain(ctx);
 }

@@ -131,8 +131,8 @@ static vm_fault_t burrow_stack_reinsert(struct vm_fault *vmf,
 }
 
 /*
- * Make the @n pages in @pages the stack's next lower ones and turn the array
- * round, since the stack grows down and insertion goes up.
+ * Make the @n pages in @pages the stack's next lower ones: the last is the
+ * highest, since insertion goes up.
  */
 static void burrow_stack_push(struct burrow_block *block,
 			      struct burrow_stack *stack, struct page **pages,
@@ -141,15 +141,13 @@ static void burrow_stack_push(struct burrow_block *block,
 	pgoff_t index = top - stack->pages;
 	unsigned int i;
 
-	for (i = 0; i < n; i++) {
+	for (i = n; i--;) {
 		burrow_page_set_index(pages[i], index--);
 		set_page_private(pages[i], (unsigned long)block);
 		burrow_page_set_next(pages[i], stack->lowest);
 		stack->lowest = pages[i];
 	}
 	stack->pages += n;
-	for (i = 0; i < n / 2; i++)
-		swap(pages[i], pages[n - 1 - i]);
 }
 
 /* What a fault knows of its slot. */
@@ -172,6 +170,8 @@ static int burrow_stack_extend(struct burrow_growth *g, unsigned long n)
 
 	n = min_t(unsigned long, n, BURROW_BATCH);
 	got = burrow_pool_take(ctx, pages, n);
+	if (unlikely(!got) && burrow_lazy_take(ctx, g->block, g->stack, n))
+		got = burrow_pool_take(ctx, pages, n);
 	g->recycled += got;
 	if (!got) {
 		got = burrow_pool_alloc(ctx, pages, n);
@@ -206,16 +206,20 @@ static void burrow_stack_grown(struct burrow_growth *g, unsigned long slot,
 static vm_fault_t burrow_stack_grow(struct burrow_growth *g, unsigned long slot)
 {
 	unsigned long need = g->depth + 1, before = g->stack->pages, want;
-	int err = 0;
+	int err;
 
 	want = clamp(2 * before, need, need + g->arena->batch);
 	want = min(want, g->arena->limit);
-	while (!err && g->stack->pages < want) {
+	for (;;) {
 		err = burrow_stack_extend(g, want - g->stack->pages);
+		if (err || g->stack->pages >= want)
+			break;
 		/* A far jump maps up to a gigabyte: let go of the CPU, and end. */
 		cond_resched();
-		if (fatal_signal_pending(current))
+		if (fatal_signal_pending(current)) {
 			err = -EINTR;
+			break;
+		}
 	}
 	burrow_stack_grown(g, slot, before);
 	if (g->stack->pages >= need)
@@ -275,9 +279,7 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 
 	mutex_lock(&g.block->lock);
-	g.stack =
-		&g.block->stacks[slot &
-				 ((1UL << burrow_arena_slots_shift(arena)) - 1)];
+	g.stack = &g.block->stacks[burrow_block_slot(arena, slot)];
 	if (g.depth < g.stack->pages)
 		ret = burrow_stack_reinsert(vmf, g.stack, g.depth);
 	else if (current->flags & PF_DUMPCORE)
@@ -337,7 +339,6 @@ static void burrow_stack_states(struct burrow_arena *arena, unsigned long first,
 				unsigned int n,
 				struct burrow_slot_state *states)
 {
-	unsigned long mask = (1UL << burrow_arena_slots_shift(arena)) - 1;
 	struct burrow_block *block;
 	struct burrow_stack *stack;
 	unsigned int i;
@@ -349,7 +350,7 @@ static void burrow_stack_states(struct burrow_arena *arena, unsigned long first,
 		if (!block)
 			continue;
 		mutex_lock(&block->lock);
-		stack = &block->stacks[(first + i) & mask];
+		stack = &block->stacks[burrow_block_slot(arena, first + i)];
 		states[i].bytes = (u64)stack->pages << PAGE_SHIFT;
 		states[i].peak = (u64)stack->peak << PAGE_SHIFT;
 		mutex_unlock(&block->lock);

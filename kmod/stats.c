@@ -65,6 +65,9 @@ void burrow_stats_fill(struct burrow_context *ctx,
 	args->nomem = sum.nomem;
 	args->user_bytes =
 		burrow_stats_bytes(atomic_long_read(&ctx->user->pages));
+	args->lazy_bytes = burrow_stats_bytes(READ_ONCE(ctx->lazies.pages));
+	args->lazy_trims = sum.lazy_trims;
+	args->lazy_taken = sum.lazy_taken;
 }
 
 static int burrow_view_show(struct seq_file *seq, void *v)
@@ -83,12 +86,15 @@ static int burrow_view_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "pool_bytes %llu\n", stats.pool_bytes);
 	seq_printf(seq, "table_bytes %llu\n", stats.table_bytes);
 	seq_printf(seq, "user_bytes %llu\n", stats.user_bytes);
+	seq_printf(seq, "lazy_bytes %llu\n", stats.lazy_bytes);
 	seq_printf(seq, "faults %llu\n", stats.faults);
 	seq_printf(seq, "grows %llu\n", stats.grows);
 	seq_printf(seq, "recycled_pages %llu\n", stats.recycled);
 	seq_printf(seq, "fresh_pages %llu\n", stats.fresh);
 	seq_printf(seq, "trims %llu\n", stats.trims);
 	seq_printf(seq, "trim_races %llu\n", stats.trim_races);
+	seq_printf(seq, "lazy_trims %llu\n", stats.lazy_trims);
+	seq_printf(seq, "lazy_taken %llu\n", stats.lazy_taken);
 	seq_printf(seq, "overflows %llu\n", stats.overflows);
 	seq_printf(seq, "limits %llu\n", stats.limits);
 	seq_printf(seq, "nomem %llu\n", stats.nomem);

@@ -24,6 +24,9 @@
  * the flush too: they fault, wait for the block's lock, and find a trimmed
  * stack. What they touch is above the live end (kept) or dead anyway. If it
  * sees the new word, the pages are still whole and the next touch maps them.
+ *
+ * A lazy trim compares the word and puts the slot on a list (lazy.c), and the
+ * rest of the protocol runs when somebody needs the pages.
  */
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -32,8 +35,9 @@
 #include "burrow.h"
 #include "trace.h"
 
-/* Entries copied in at a time: a page of them. */
+/* Entries copied in at a time: a page of them, or a few on our own stack. */
 #define BURROW_TRIM_ENTRIES 128
+#define BURROW_TRIM_FEW 8
 
 /* A slot joins a run if it keeps at most so many pages. */
 #define BURROW_TRIM_KEEP 2
@@ -42,7 +46,9 @@
 struct burrow_trimming {
 	struct burrow_arena *arena;
 	struct burrow_trim_entry *entries;
+	unsigned int room;
 	unsigned int count;
+	bool lazy;
 	struct vm_area_struct *vma; /* of the last run, under mmap_lock */
 	u64 bytes;
 };
@@ -52,8 +58,13 @@ static unsigned long burrow_trim_keep(const struct burrow_trim_entry *entry)
 	return (entry->keep >> PAGE_SHIFT) + !!offset_in_page(entry->keep);
 }
 
-static bool burrow_trim_word_is(struct burrow_arena *arena,
-				const struct burrow_trim_entry *entry)
+/**
+ * burrow_trim_word_is() - is a slot's word what its user saw?
+ * @arena:	its arena; it must not be emptied meanwhile
+ * @entry:	slot and word
+ */
+bool burrow_trim_word_is(struct burrow_arena *arena,
+			 const struct burrow_trim_entry *entry)
 {
 	struct burrow_slot *slot = burrow_stack_entry(arena, entry->slot);
 
@@ -64,8 +75,7 @@ static struct burrow_stack *burrow_trim_stack(struct burrow_arena *arena,
 					      struct burrow_block *block,
 					      u64 slot)
 {
-	return &block->stacks[slot &
-			      ((1UL << burrow_arena_slots_shift(arena)) - 1)];
+	return &block->stacks[burrow_block_slot(arena, slot)];
 }
 
 static bool burrow_trim_has_more(struct burrow_arena *arena,
@@ -163,6 +173,9 @@ static void burrow_trim_settle(struct burrow_trimming *t,
 		return;
 	}
 	burrow_stack_drop(arena, stack, burrow_trim_keep(entry));
+	if (block->lazy && !t->lazy)
+		burrow_lazy_forget(arena, block,
+				   burrow_block_slot(arena, entry->slot));
 	entry->result = (before - stack->pages) << PAGE_SHIFT;
 	t->bytes += entry->result;
 	burrow_count(arena->ctx, trims, 1);
@@ -207,6 +220,78 @@ out:
 	return run;
 }
 
+/* Each entry a run of its own. */
+static void burrow_trim_alone(struct burrow_trimming *t,
+			      struct burrow_block *block,
+			      struct burrow_trim_entry *entry)
+{
+	burrow_trim_unmap(t->arena, block, entry, 1);
+	burrow_trim_settle(t, block, entry, false);
+}
+
+/**
+ * burrow_trim_slot() - take what a slot was trimmed of lazily
+ * @arena:	its arena; held, life read
+ * @block:	its block, locked
+ * @entry:	the result is 0 if nothing is left to take
+ */
+void burrow_trim_slot(struct burrow_arena *arena, struct burrow_block *block,
+		      struct burrow_trim_entry *entry)
+{
+	struct burrow_trimming t = { .arena = arena, .lazy = true };
+
+	entry->result = 0;
+	if (burrow_trim_has_more(arena, block, entry))
+		burrow_trim_alone(&t, block, entry);
+}
+
+/* An entry of a lazy trim; at once where there is no memory to remember it. */
+static void burrow_trim_later(struct burrow_trimming *t,
+			      struct burrow_trim_entry *entry)
+{
+	struct burrow_arena *arena = t->arena;
+	struct burrow_block *block;
+	unsigned long pages;
+
+	entry->result = 0;
+	block = burrow_block_find(arena, entry->slot << arena->stride_shift);
+	if (!block)
+		return;
+	mutex_lock(&block->lock);
+	if (!burrow_trim_has_more(arena, block, entry))
+		goto out;
+	if (!burrow_trim_word_is(arena, entry)) {
+		burrow_trim_lost(arena, entry);
+		goto out;
+	}
+	pages = burrow_trim_stack(arena, block, entry->slot)->pages -
+		burrow_trim_keep(entry);
+	if (burrow_lazy_add(arena, block, entry, pages)) {
+		entry->result = (u64)pages << PAGE_SHIFT;
+		t->bytes += entry->result;
+		burrow_count(arena->ctx, lazy_trims, 1);
+	} else {
+		burrow_trim_alone(t, block, entry);
+	}
+out:
+	mutex_unlock(&block->lock);
+}
+
+/* As burrow_trim_chunk(); no mapping is looked for, so no mmap_lock. */
+static void burrow_trim_chunk_later(struct burrow_trimming *t)
+{
+	struct burrow_trim_entry *entry = t->entries;
+
+	down_read(&t->arena->life);
+	for (; entry < t->entries + t->count; entry++) {
+		if (entry->slot < t->arena->slots)
+			burrow_trim_later(t, entry);
+		else
+			entry->result = -EINVAL;
+	}
+	up_read(&t->arena->life);
+}
+
 static int burrow_trim_chunk(struct burrow_trimming *t)
 {
 	struct burrow_arena *arena = t->arena;
@@ -231,12 +316,13 @@ static long burrow_trim_all(struct burrow_trimming *t, struct burrow_trim *args)
 	size_t bytes;
 
 	while (args->done < args->count && !fatal_signal_pending(current)) {
-		t->count = min_t(u64, args->count - args->done,
-				 BURROW_TRIM_ENTRIES);
+		t->count = min_t(u64, args->count - args->done, t->room);
 		bytes = t->count * sizeof(*t->entries);
 		if (copy_from_user(t->entries, user + args->done, bytes))
 			return -EFAULT;
-		if (burrow_trim_chunk(t))
+		if (t->lazy)
+			burrow_trim_chunk_later(t);
+		else if (burrow_trim_chunk(t))
 			break;
 		args->bytes = t->bytes;
 		if (copy_to_user(user + args->done, t->entries, bytes))
@@ -256,7 +342,12 @@ static long burrow_trim_all(struct burrow_trimming *t, struct burrow_trim *args)
  */
 long burrow_trim(struct burrow_context *ctx, struct burrow_trim *args)
 {
-	struct burrow_trimming t = {};
+	struct burrow_trim_entry few[BURROW_TRIM_FEW];
+	struct burrow_trimming t = {
+		.lazy = args->flags & BURROW_TRIM_LAZY,
+		.entries = few,
+		.room = ARRAY_SIZE(few),
+	};
 	long ret;
 
 	if (args->done || args->bytes)
@@ -264,10 +355,14 @@ long burrow_trim(struct burrow_context *ctx, struct burrow_trim *args)
 	t.arena = burrow_arena_get(ctx, args->arena, BURROW_ARENA_STACK);
 	if (IS_ERR(t.arena))
 		return PTR_ERR(t.arena);
-	t.entries = kmalloc_array(BURROW_TRIM_ENTRIES, sizeof(*t.entries),
-				  GFP_KERNEL_ACCOUNT);
+	if (args->count > t.room) {
+		t.room = BURROW_TRIM_ENTRIES;
+		t.entries = kmalloc_array(t.room, sizeof(*t.entries),
+					  GFP_KERNEL_ACCOUNT);
+	}
 	ret = t.entries ? burrow_trim_all(&t, args) : -ENOMEM;
-	kfree(t.entries);
+	if (t.entries != few)
+		kfree(t.entries);
 	burrow_arena_put(t.arena);
 	return ret;
 }

@@ -303,12 +303,13 @@ static UNUSED uint64_t slot_pages(const struct arena *arena, uint64_t slot)
 	return slot_state(arena, slot).bytes / PAGE;
 }
 
-static UNUSED int trim(const struct arena *arena,
-		       struct burrow_trim_entry *entries, uint32_t count,
-		       uint64_t *bytes)
+static UNUSED int trim_with(const struct arena *arena, uint32_t flags,
+			    struct burrow_trim_entry *entries, uint32_t count,
+			    uint64_t *bytes)
 {
 	struct burrow_trim args = {
 		.size = sizeof(args),
+		.flags = flags,
 		.arena = arena->create.arena,
 		.count = count,
 		.entries = (uintptr_t)entries,
@@ -323,9 +324,15 @@ static UNUSED int trim(const struct arena *arena,
 	return err;
 }
 
-/* Trims one slot with the word that its entry has; returns the result. */
-static UNUSED int64_t trim_slot(const struct arena *arena, uint64_t slot,
-				uint64_t keep)
+static UNUSED int trim(const struct arena *arena,
+		       struct burrow_trim_entry *entries, uint32_t count,
+		       uint64_t *bytes)
+{
+	return trim_with(arena, 0, entries, count, bytes);
+}
+
+static UNUSED int64_t trim_slot_with(const struct arena *arena, uint32_t flags,
+				     uint64_t slot, uint64_t keep)
 {
 	struct burrow_trim_entry entry = {
 		.slot = slot,
@@ -334,9 +341,29 @@ static UNUSED int64_t trim_slot(const struct arena *arena, uint64_t slot,
 					__ATOMIC_RELAXED),
 	};
 
-	if (trim(arena, &entry, 1, NULL))
+	if (trim_with(arena, flags, &entry, 1, NULL))
 		die("BURROW_IOC_TRIM");
 	return entry.result;
+}
+
+/* Trims one slot with the word that its entry has; returns the result. */
+static UNUSED int64_t trim_slot(const struct arena *arena, uint64_t slot,
+				uint64_t keep)
+{
+	return trim_slot_with(arena, 0, slot, keep);
+}
+
+/* The same lazily. */
+static UNUSED int64_t trim_slot_later(const struct arena *arena, uint64_t slot,
+				      uint64_t keep)
+{
+	return trim_slot_with(arena, BURROW_TRIM_LAZY, slot, keep);
+}
+
+/* What a runtime does before it runs on a slot. */
+static UNUSED void wake_slot(const struct arena *arena, uint64_t slot)
+{
+	__atomic_fetch_add(&arena->table[slot].word, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- heap and dirty pages --------------------------------------------------- */

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Limits: of a context, of a user, of a memory cgroup, of the system. Past one
- * a fault is SIGBUS and a system call EFAULT, nobody is killed for it, and all
- * works on when there is room again. And what a core dump takes.
+ * Limits: of a context, of a user, of a memory cgroup. Past one a fault is SIGBUS
+ * and a system call EFAULT, nobody is killed for it, and all works on when there
+ * is room again. And what a core dump takes. See pressure.c for what is given
+ * back before that.
  */
 #include <elf.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
-#include "arena.h"
+#include "cgroup.h"
 
 #define PARAMETERS "/sys/module/burrow/parameters/"
-#define CGROUPS "/sys/fs/cgroup/"
 #define CORE_PATTERN "/proc/sys/kernel/core_pattern"
 
 static const char *const parameters[] = {
@@ -47,7 +46,7 @@ static void __attribute__((constructor)) save(void)
 FIXTURE(limits)
 {
 	int fd;
-	char cgroup[64];
+	char cgroup[CGROUP_PATH];
 };
 
 FIXTURE_SETUP(limits)
@@ -270,47 +269,6 @@ TEST_F(limits, of_a_user)
 
 /* ---- of a memory cgroup ------------------------------------------------------------ */
 
-static bool cgroup_make(struct _test_data_limits *self)
-{
-	char path[128];
-
-	snprintf(self->cgroup, sizeof(self->cgroup), CGROUPS "burrow-test-%d",
-		 getpid());
-	if (mkdir(self->cgroup, 0755)) {
-		self->cgroup[0] = 0;
-		return false;
-	}
-	snprintf(path, sizeof(path), "%s/memory.max", self->cgroup);
-	return !access(path, W_OK);
-}
-
-static int cgroup_write(struct _test_data_limits *self, const char *name,
-			const char *text)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", self->cgroup, name);
-	return spew(path, text);
-}
-
-/* A number from a file of the cgroup, after @key where it has many. */
-static uint64_t cgroup_read(const char *cgroup, const char *name,
-			    const char *key)
-{
-	char path[192], text[8192], *at;
-
-	snprintf(path, sizeof(path), "%s/%s", cgroup, name);
-	if (slurp(path, text, sizeof(text)) < 0)
-		die("cannot read %s", path);
-	at = key ? strstr(text, key) : text;
-	return at ? strtoull(at + (key ? strlen(key) : 0), NULL, 10) : 0;
-}
-
-static bool cgroup_enter(struct _test_data_limits *self)
-{
-	return !cgroup_write(self, "cgroup.procs", "0");
-}
-
 static int fills_its_cgroup(void *arg)
 {
 	struct _test_data_limits *self = arg;
@@ -319,7 +277,7 @@ static int fills_its_cgroup(void *arg)
 	uint64_t i;
 	int fd, zero;
 
-	if (!cgroup_enter(self))
+	if (!cgroup_enter(self->cgroup))
 		return 1;
 	fd = context_open();
 	heap = heap_arena(fd, MIB(64));
@@ -350,9 +308,9 @@ static int fills_its_cgroup(void *arg)
 
 TEST_F(limits, of_a_memory_cgroup)
 {
-	if (!cgroup_make(self))
+	if (!cgroup_make(self->cgroup))
 		SKIP(return, "no memory cgroups here");
-	ASSERT_EQ(0, cgroup_write(self, "memory.max", "33554432"));
+	ASSERT_EQ(0, cgroup_write(self->cgroup, "memory.max", "33554432"));
 	EXPECT_EQ(0, in_child(fills_its_cgroup, self));
 	EXPECT_EQ(0, cgroup_read(self->cgroup, "memory.events", "oom_kill "));
 	EXPECT_LT(0, cgroup_read(self->cgroup, "memory.events", "max "));
@@ -365,7 +323,7 @@ static int owns_an_arena(void *arg)
 	char byte;
 	int fd;
 
-	if (!cgroup_enter(self))
+	if (!cgroup_enter(self->cgroup))
 		return 1;
 	fd = context_open();
 	arenas[0] = heap_arena(fd, MIB(16));
@@ -400,7 +358,7 @@ TEST_F(limits, charges_go_to_the_owner)
 	pid_t pid;
 	char *junk;
 
-	if (!cgroup_make(self) || !own_cgroup_bytes())
+	if (!cgroup_make(self->cgroup) || !own_cgroup_bytes())
 		SKIP(return, "no memory cgroups here");
 	junk = malloc(MIB(16));
 	memset(junk, 1, MIB(16));
@@ -432,55 +390,6 @@ TEST_F(limits, charges_go_to_the_owner)
 	}
 	EXPECT_GE(MIB(4), charged);
 	free(junk);
-}
-
-/* ---- of the system -------------------------------------------------------------------- */
-
-TEST_F(limits, the_pool_goes_when_memory_is_wanted)
-{
-	struct arena stack = stack_arena(self->fd, MIB(64), 1);
-	unsigned int i;
-
-	touch(slot_page(&stack, 0, 5999));
-	trim_slot(&stack, 0, 0);
-	EXPECT_LE(MIB(20), context_stats(self->fd).pool_bytes);
-	for (i = 0; i < 20 && context_stats(self->fd).pool_bytes; i++)
-		if (spew("/proc/sys/vm/drop_caches", "2"))
-			SKIP(return, "no /proc/sys/vm/drop_caches");
-	EXPECT_EQ(0, context_stats(self->fd).pool_bytes);
-	touch(slot_page(&stack, 0, 100));
-}
-
-static atomic_bool stop;
-
-static void *drops_caches(void *arg UNUSED)
-{
-	while (!stop)
-		spew("/proc/sys/vm/drop_caches", "2");
-	return NULL;
-}
-
-/* The shrinker takes pages while stacks give and take them. */
-TEST_F(limits, the_pool_goes_under_way)
-{
-	struct arena stack = stack_arena(self->fd, KIB(256), 64);
-	pthread_t thread = thread_start(drops_caches, NULL);
-	uint64_t end = now_ns() + 2000000000ULL, i;
-
-	while (now_ns() < end) {
-		for (i = 0; i < 64; i++)
-			memset(slot_page(&stack, i, 15), i, 16 * PAGE);
-		for (i = 0; i < 64; i++) {
-			ASSERT_TRUE(is_filled(slot_page(&stack, i, 15), i,
-					      16 * PAGE));
-			trim_slot(&stack, i, 0);
-		}
-	}
-	stop = true;
-	pthread_join(thread, NULL);
-	context_drain(self->fd);
-	EXPECT_EQ(0, context_stats(self->fd).stack_bytes);
-	EXPECT_EQ(0, context_stats(self->fd).pool_bytes);
 }
 
 /* ---- core dumps ------------------------------------------------------------------------ */

@@ -54,7 +54,7 @@ for name in growth parked trim dirty; do
 	like "--list names $name" "$(cat "$tmp/out")" "^$name "
 done
 like "--list names the backends of growth" "$(cat "$tmp/out")" \
-	'^ +kmod-cold kmod-recycled kmod-warm mmap mmap-warm madvfree populate mthp sigsegv uffd growsdown splitstack pthread go$'
+	'^ +kmod-cold kmod-recycled kmod-lazy kmod-warm mmap mmap-warm madvfree populate mthp sigsegv uffd growsdown splitstack pthread go$'
 
 # The manual page knows all that the command knows.
 page=$(sed 's/\\-/-/g' "$top/Documentation/man/burrow.1")

@@ -171,7 +171,10 @@ TEST(stats)
 	FIELD(burrow_context_stats, limits, 96, 8);
 	FIELD(burrow_context_stats, nomem, 104, 8);
 	FIELD(burrow_context_stats, user_bytes, 112, 8);
-	ENDS(burrow_context_stats, 120);
+	FIELD(burrow_context_stats, lazy_bytes, 120, 8);
+	FIELD(burrow_context_stats, lazy_trims, 128, 8);
+	FIELD(burrow_context_stats, lazy_taken, 136, 8);
+	ENDS(burrow_context_stats, 144);
 }
 
 TEST(ioctl_numbers)
@@ -183,7 +186,7 @@ TEST(ioctl_numbers)
 	EXPECT_EQ(0xc028b704, BURROW_IOC_SLOT_INFO);
 	EXPECT_EQ(0xc038b705, BURROW_IOC_DIRTY);
 	EXPECT_EQ(0xc028b706, BURROW_IOC_RELEASE);
-	EXPECT_EQ(0xc078b707, BURROW_IOC_STATS);
+	EXPECT_EQ(0xc090b707, BURROW_IOC_STATS);
 }
 
 TEST(constants)
@@ -195,10 +198,12 @@ TEST(constants)
 	EXPECT_EQ(1, BURROW_FEATURE_STACK);
 	EXPECT_EQ(2, BURROW_FEATURE_HEAP);
 	EXPECT_EQ(4, BURROW_FEATURE_DIRTY);
+	EXPECT_EQ(8, BURROW_FEATURE_LAZY);
 	EXPECT_EQ(1, BURROW_ARENA_STACK);
 	EXPECT_EQ(2, BURROW_ARENA_HEAP);
 	EXPECT_EQ(1, BURROW_ARENA_ZERO);
 	EXPECT_EQ(2, BURROW_ARENA_DUMP);
+	EXPECT_EQ(1, BURROW_TRIM_LAZY);
 	EXPECT_EQ(1, BURROW_STATS_DRAIN);
 }
 

@@ -43,9 +43,9 @@ static void expect_out_fields(struct __test_metadata *_metadata,
 	EXPECT_EQ(BURROW_ABI, v->abi);
 	EXPECT_EQ(sysconf(_SC_PAGESIZE), v->page_size);
 	EXPECT_EQ(BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP |
-			  BURROW_FEATURE_DIRTY,
+			  BURROW_FEATURE_DIRTY | BURROW_FEATURE_LAZY,
 		  v->features & (BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP |
-				 BURROW_FEATURE_DIRTY));
+				 BURROW_FEATURE_DIRTY | BURROW_FEATURE_LAZY));
 	EXPECT_LT(0, v->context_limit);
 	EXPECT_LT(0, v->user_limit);
 	EXPECT_LT(0, v->pool_limit);

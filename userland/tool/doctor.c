@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/burrow.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,6 @@
 #include "probe.h"
 #include "sysfile.h"
 #include "tool.h"
-#include "version.h"
 
 #define SCHEMA 1
 #define MODULE "/sys/module/burrow"
@@ -105,11 +105,11 @@ static void look_at_module(void)
 	else if (sysfile_read(MODULE "/version", version, sizeof(version)))
 		found("module", NOTE, "",
 		      "loaded, of a version it does not tell");
-	else if (strcmp(version, BURROW_VERSION) != 0)
+	else if (strcmp(version, BURROW_RELEASE) != 0)
 		found("module", NOTE,
 		      "install module and runtime from one source",
 		      "loaded, version %s; this is %s", version,
-		      BURROW_VERSION);
+		      BURROW_RELEASE);
 	else
 		found("module", GOOD, "", "loaded, version %s", version);
 }
@@ -355,7 +355,7 @@ static void show_json(const struct verdict *v)
 	for (i = 0; i < nfindings; i++)
 		json_object_array_add(list, finding_json(&findings[i]));
 	json_add_number(o, "schema", SCHEMA);
-	json_add_text(o, "version", BURROW_VERSION);
+	json_add_text(o, "version", BURROW_RELEASE);
 	if (v->backend)
 		json_add_text(o, "backend", v->backend);
 	else

@@ -4,15 +4,15 @@
  * parses its own options; what is here is only what all of them share.
  */
 #include <argp.h>
+#include <linux/burrow.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tool.h"
-#include "version.h"
 
-const char *argp_program_version = "burrow " BURROW_VERSION;
+const char *argp_program_version = "burrow " BURROW_RELEASE;
 
 static const struct command {
 	const char *name;

@@ -31,6 +31,9 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+/* The release that this file is of; struct burrow_version has the module's. */
+#define BURROW_RELEASE		"0.1.0"
+
 /* Changes only when a program built for the old one would break. */
 #define BURROW_ABI		1
 
@@ -54,6 +57,7 @@
 #define BURROW_FEATURE_STACK	(1ULL << 0)	/* stack arenas, trim, slot info */
 #define BURROW_FEATURE_HEAP	(1ULL << 1)	/* heap arenas, release */
 #define BURROW_FEATURE_DIRTY	(1ULL << 2)	/* harvest of written pages */
+#define BURROW_FEATURE_LAZY	(1ULL << 3)	/* lazy trim */
 
 /**
  * struct burrow_version - BURROW_IOC_VERSION: who are you, what can you do
@@ -182,8 +186,9 @@ struct burrow_arena_destroy {
  * @slot:	its number
  * @keep:	bytes to keep at the upper end, rounded up to whole pages
  * @word:	what @word of the slot's table entry was when the caller decided
- * @result:	out: bytes taken from the slot, -EAGAIN if the word was or
- *		became another (nothing was taken), -EINVAL for no such slot
+ * @result:	out: bytes taken from the slot (lazily: that may be taken),
+ *		-EAGAIN if the word was or became another (nothing was taken),
+ *		-EINVAL for no such slot
  */
 struct burrow_trim_entry {
 	__u64 slot;
@@ -192,15 +197,18 @@ struct burrow_trim_entry {
 	__s64 result;
 };
 
+/* Flags of struct burrow_trim. */
+#define BURROW_TRIM_LAZY	(1U << 0) /* take the pages when they are needed */
+
 /**
  * struct burrow_trim - BURROW_IOC_TRIM: take pages below the live end of stacks
  * @size:	sizeof(struct burrow_trim)
- * @flags:	0
+ * @flags:	BURROW_TRIM_*
  * @arena:	a stack arena
  * @count:	number of entries
  * @entries:	address of the array of struct burrow_trim_entry
  * @done:	out: entries dealt with; less than @count after a fatal signal
- * @bytes:	out: bytes taken altogether
+ * @bytes:	out: the results above 0 added up
  *
  * The pages go to the context's pool and come back, un-zeroed, to any of its
  * stacks; past the pool's bound they go to the system. Entries sorted by slot
@@ -211,6 +219,15 @@ struct burrow_trim_entry {
  * compares the word before it unmaps and again after the TLB flush, and puts
  * the pages back if it changed. The content of pages that are kept, or put
  * back, does not change.
+ *
+ * With BURROW_TRIM_LAZY pages stay where they are, at next to no cost, until
+ * memory is needed: they go as above, those of the slots trimmed longest ago
+ * first, when a stack grows and the pool is empty, when a page is refused, or
+ * when the system is short of memory. Until then, and for as long as the slot's
+ * word is @word, their content may vanish at any moment. Once the word is
+ * another they are the slot's again, those that are still there. So the word
+ * must not come back to a value that it had: let it count. A slot has the keep
+ * and word of its last lazy trim; a trim that is not lazy ends it.
  *
  * Returns 0 with @done set, or a negative errno: -EFAULT, -ENOENT (no such
  * arena), -EINVAL, -ENOMEM.
@@ -314,7 +331,8 @@ struct burrow_release {
 };
 
 /* Flags of struct burrow_stats. */
-#define BURROW_STATS_DRAIN	(1U << 0) /* first give the pool to the system */
+/* First give the pool to the system, and what can be had after lazy trims. */
+#define BURROW_STATS_DRAIN	(1U << 0)
 
 /**
  * struct burrow_context_stats - BURROW_IOC_STATS: counters of this context
@@ -335,6 +353,13 @@ struct burrow_release {
  * @limits:	faults refused by a limit
  * @nomem:	faults refused for want of memory
  * @user_bytes:	bytes of pages that all contexts of this user hold
+ * @lazy_bytes:	of @stack_bytes, what may be taken after lazy trims; slots that
+ *		were woken since may still count
+ * @lazy_trims:	slots trimmed lazily
+ * @lazy_taken:	times that pages were taken from a slot after a lazy trim; they
+ *		count as @trims too
+ *
+ * Its first version ended with @user_bytes.
  */
 struct burrow_context_stats {
 	__u32 size;
@@ -353,6 +378,9 @@ struct burrow_context_stats {
 	__u64 limits;
 	__u64 nomem;
 	__u64 user_bytes;
+	__u64 lazy_bytes;
+	__u64 lazy_trims;
+	__u64 lazy_taken;
 };
 
 /* The number picks the call; the size that counts is the one in the struct. */

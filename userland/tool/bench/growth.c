@@ -25,13 +25,11 @@
 #define BATCH_MAX 16
 
 static const struct growth_way *const ways[] = {
-	&growth_kmod_cold, &growth_kmod_recycled,
-	&growth_kmod_warm, &growth_mmap,
-	&growth_mmap_warm, &growth_madvfree,
-	&growth_populate,  &growth_mthp,
-	&growth_sigsegv,   &growth_uffd,
-	&growth_growsdown, &growth_splitstack,
-	&growth_pthread,   &growth_go,
+	&growth_kmod_cold,  &growth_kmod_recycled, &growth_kmod_lazy,
+	&growth_kmod_warm,  &growth_mmap,	   &growth_mmap_warm,
+	&growth_madvfree,   &growth_populate,	   &growth_mthp,
+	&growth_sigsegv,    &growth_uffd,	   &growth_growsdown,
+	&growth_splitstack, &growth_pthread,	   &growth_go,
 };
 
 #define NWAYS (sizeof(ways) / sizeof(ways[0]))

@@ -56,6 +56,7 @@ struct growth_way {
 
 extern const struct growth_way growth_kmod_cold;
 extern const struct growth_way growth_kmod_recycled;
+extern const struct growth_way growth_kmod_lazy;
 extern const struct growth_way growth_kmod_warm;
 extern const struct growth_way growth_mmap;
 extern const struct growth_way growth_mmap_warm;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Growth on the module's stacks, in three states that a stack can be in:
+ * Growth on the module's stacks, in four states that a stack can be in:
  *
  * kmod-cold	the slot was never used and the pool is empty: pages and page
  *		tables come from the system
  * kmod-recycled the slot was used, trimmed to nothing, and its pages are in
  *		the pool: they come back without zeroing
+ * kmod-lazy	the slot was used and trimmed lazily, and nobody has needed its
+ *		pages: the peer of MADV_FREE, the cheap side of the same promise
  * kmod-warm	the slot was used and kept its pages: no fault at all
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "descend.h"
 #include "growth.h"
@@ -91,6 +95,41 @@ static int end_cold(void *p)
 	return err ? err : kmod_drain(&s->arena);
 }
 
+static void *open_lazy(struct growth_plan *plan)
+{
+	struct state *s = open_warm(plan);
+	int err;
+
+	if (!s)
+		return NULL;
+	err = s->arena.features & BURROW_FEATURE_LAZY ?
+		      kmod_map_table(&s->arena) :
+		      -EOPNOTSUPP;
+	if (!err)
+		return s;
+	close_state(s);
+	return growth_cannot(plan, "mapping a table for lazy trims: %s",
+			     strerror(-err));
+}
+
+/* What it takes of a runtime to use such a slot again is part of the cost. */
+static int begin_lazy(void *p)
+{
+	struct state *s = p;
+	size_t i;
+
+	for (i = 0; i < s->batch; i++)
+		kmod_wake(&s->arena, s->first + i);
+	return 0;
+}
+
+static int end_lazy(void *p)
+{
+	struct state *s = p;
+
+	return kmod_trim_lazily(&s->arena, s->first, s->batch, 0);
+}
+
 const struct growth_way growth_kmod_cold = {
 	.name = "kmod-cold",
 	.open = open_cold,
@@ -104,6 +143,15 @@ const struct growth_way growth_kmod_recycled = {
 	.open = open_recycled,
 	.grow = grow,
 	.end = end_recycled,
+	.close = close_state,
+};
+
+const struct growth_way growth_kmod_lazy = {
+	.name = "kmod-lazy",
+	.open = open_lazy,
+	.begin = begin_lazy,
+	.grow = grow,
+	.end = end_lazy,
 	.close = close_state,
 };
 

@@ -2,6 +2,7 @@
 /*
  * What machine the figures come from: the "host" object of the JSON.
  */
+#include <linux/burrow.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -10,7 +11,6 @@
 
 #include "../json.h"
 #include "../sysfile.h"
-#include "../version.h"
 #include "results.h"
 
 static void add_processor(struct json_object *o)
@@ -54,7 +54,7 @@ struct json_object *host_json(void)
 	char text[128];
 	size_t i;
 
-	json_add_text(o, "burrow", BURROW_VERSION);
+	json_add_text(o, "burrow", BURROW_RELEASE);
 	if (!uname(&u)) {
 		json_add_text(o, "kernel", u.release);
 		json_add_text(o, "machine", u.machine);

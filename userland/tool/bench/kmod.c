@@ -41,6 +41,7 @@ static int open_context(struct kmod_arena *arena, char *why, size_t size)
 	if (ioctl(arena->fd, BURROW_IOC_VERSION, &v) < 0)
 		return fail(why, size, "asking the module for its version");
 	arena->pool_limit = v.pool_limit;
+	arena->features = v.features;
 	return 0;
 }
 
@@ -85,6 +86,8 @@ static int open_arena(struct kmod_arena *arena,
 	arena->number = create->arena;
 	arena->bytes = create->bytes;
 	arena->stride = create->stride;
+	arena->table_bytes = create->table_bytes;
+	arena->table_offset = create->table_offset;
 	return map_arena(arena, create->offset, why, size);
 }
 
@@ -111,22 +114,37 @@ int kmod_open_heap(struct kmod_arena *arena, size_t bytes, char *why,
 	return open_arena(arena, &create, why, size);
 }
 
+int kmod_map_table(struct kmod_arena *arena)
+{
+	void *p = mmap(NULL, arena->table_bytes, PROT_READ | PROT_WRITE,
+		       MAP_SHARED, arena->fd, arena->table_offset);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	arena->table = p;
+	return 0;
+}
+
 void kmod_close(struct kmod_arena *arena)
 {
+	if (arena->table)
+		munmap(arena->table, arena->table_bytes);
 	if (arena->base)
 		munmap(arena->base, arena->bytes);
 	if (arena->fd >= 0)
 		close(arena->fd);
 	arena->base = NULL;
+	arena->table = NULL;
 	arena->fd = -1;
 }
 
 static int trim_some(struct kmod_arena *arena, size_t first, size_t n,
-		     size_t keep)
+		     size_t keep, uint32_t flags)
 {
 	static struct burrow_trim_entry entries[TRIM_MAX];
 	struct burrow_trim trim = {
 		.size = sizeof(trim),
+		.flags = flags,
 		.arena = arena->number,
 		.count = n,
 		.entries = (uintptr_t)entries,
@@ -134,25 +152,40 @@ static int trim_some(struct kmod_arena *arena, size_t first, size_t n,
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		entries[i] = (struct burrow_trim_entry){ .slot = first + i,
-							 .keep = keep };
+		entries[i] = (struct burrow_trim_entry){
+			.slot = first + i,
+			.keep = keep,
+			.word = arena->table ? arena->table[first + i].word : 0,
+		};
 	if (ioctl(arena->fd, BURROW_IOC_TRIM, &trim) < 0)
 		return -errno;
 	return trim.done == n ? 0 : -EINTR;
 }
 
-int kmod_trim(struct kmod_arena *arena, size_t first, size_t n, size_t keep)
+static int trim(struct kmod_arena *arena, size_t first, size_t n, size_t keep,
+		uint32_t flags)
 {
 	int err = 0;
 
 	while (n && !err) {
 		size_t some = n < TRIM_MAX ? n : TRIM_MAX;
 
-		err = trim_some(arena, first, some, keep);
+		err = trim_some(arena, first, some, keep, flags);
 		first += some;
 		n -= some;
 	}
 	return err;
+}
+
+int kmod_trim(struct kmod_arena *arena, size_t first, size_t n, size_t keep)
+{
+	return trim(arena, first, n, keep, 0);
+}
+
+int kmod_trim_lazily(struct kmod_arena *arena, size_t first, size_t n,
+		     size_t keep)
+{
+	return trim(arena, first, n, keep, BURROW_TRIM_LAZY);
 }
 
 int kmod_drain(struct kmod_arena *arena)
