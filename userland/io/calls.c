@@ -43,33 +43,42 @@ static int64_t run(struct burrow_thread **self, struct burrow_io_request *req,
 	return ring ? ring->engine->run(self, req, why, deadline) : err;
 }
 
-/* What a blocking descriptor of this kind would have written at one go. */
-static bool writes_all(int fd)
+/* Whether a blocking descriptor of this kind would have gone on by itself. */
+static bool goes_on(const struct burrow_io_request *req)
 {
+	socklen_t len = sizeof(int);
 	struct stat st;
+	int type;
 
-	return !fstat(fd, &st) &&
-	       (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode) || isatty(fd));
+	if (req->flags & MSG_DONTWAIT || req->offset >= 0)
+		return false;
+	if (req->op != IO_RECV)
+		return !fstat(req->fd, &st) &&
+		       (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode) ||
+			isatty(req->fd));
+	return req->flags & MSG_WAITALL && !(req->flags & MSG_PEEK) &&
+	       !getsockopt(req->fd, SOL_SOCKET, SO_TYPE, &type, &len) &&
+	       type == SOCK_STREAM;
 }
 
+/* All of it, where a blocking call would transfer all. */
 static int64_t run_all(struct burrow_thread **self,
 		       struct burrow_io_request *req, enum goroutine_reason why,
 		       int64_t deadline)
 {
 	size_t len = req->len;
 	char *buf = req->buf;
-	int64_t n, sent = 0;
+	int64_t n, done = 0;
 
 	for (;;) {
 		n = run(self, req, why, deadline);
 		if (n < 0)
-			return sent ? sent : n;
-		sent += n;
-		if (!n || (size_t)sent >= len || req->flags & MSG_DONTWAIT ||
-		    req->offset >= 0 || !writes_all(req->fd))
-			return sent;
-		req->buf = buf + sent;
-		req->len = len - sent;
+			return done ? done : n;
+		done += n;
+		if (burrow_likely((size_t)done >= len) || !n || !goes_on(req))
+			return done;
+		req->buf = buf + done;
+		req->len = len - done;
 	}
 }
 
@@ -111,7 +120,8 @@ static int64_t run_data(struct burrow_thread **self, struct burrow_file *file,
 		burrow_file_fresh(req->fd, 0);
 		req->op = op;
 	}
-	if (op == IO_WRITE || op == IO_SEND)
+	if (op == IO_WRITE || op == IO_SEND ||
+	    (op == IO_RECV && req->flags & MSG_WAITALL))
 		return run_all(self, req, why, deadline);
 	n = run(self, req, why, deadline);
 	if (op == IO_RECV)

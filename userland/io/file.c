@@ -68,14 +68,20 @@ static inline uint32_t count_down(struct burrow_file *file)
 	return __atomic_sub_fetch(&file->state, 1, __ATOMIC_ACQ_REL);
 }
 
+/* But for the one who closes it. */
+static bool is_alone(const struct burrow_file *file)
+{
+	return __atomic_load_n(&file->state, __ATOMIC_ACQUIRE) ==
+	       (BURROW_FILE_CLOSING | 1);
+}
+
 /* The closer is alone now: let it go on. */
 static void wake_closer(struct burrow_thread *self, struct burrow_file *file)
 {
 	struct goroutine *closer = NULL;
 
 	burrow_lock_take(&file->lock);
-	if (__atomic_load_n(&file->state, __ATOMIC_ACQUIRE) ==
-	    (BURROW_FILE_CLOSING | 1)) {
+	if (is_alone(file)) {
 		closer = file->closer;
 		file->closer = NULL;
 	}
@@ -199,16 +205,28 @@ static int set_closing(struct burrow_thread **self, struct burrow_file *file,
 	}
 }
 
+/**
+ * struct closing - one call of burrow_close(), while it waits
+ * @file:	what is closed
+ * @late:	its deadline has passed; under file.lock
+ */
+struct closing {
+	struct burrow_file *file;
+	bool late;
+};
+
 static void closer_timeout(struct burrow_thread *self,
 			   struct burrow_timeout *timeout)
 {
 	struct goroutine *g =
 		(struct goroutine *)((char *)timeout -
 				     offsetof(struct goroutine, timeout));
-	struct burrow_file *file = g->waiter.elem;
+	struct closing *closing = g->waiter.elem;
+	struct burrow_file *file = closing->file;
 	bool waits;
 
 	burrow_lock_take(&file->lock);
+	closing->late = true;
 	waits = file->closer == g;
 	if (waits)
 		file->closer = NULL;
@@ -217,23 +235,44 @@ static void closer_timeout(struct burrow_thread *self,
 		burrow_ready(self, g);
 }
 
-/* With file.lock, which is not held when it returns. 0 or -ETIMEDOUT. */
+/* Nobody runs on its stack any more: it can be woken, if not at once. */
+static void closer_parked(struct goroutine *g, void *arg)
+{
+	struct closing *closing = arg;
+	struct burrow_file *file = closing->file;
+	bool go_on;
+
+	burrow_lock_take(&file->lock);
+	go_on = is_alone(file) || closing->late;
+	if (!go_on)
+		file->closer = g;
+	burrow_lock_drop(&file->lock);
+	if (go_on)
+		burrow_ready(burrow_self(), g);
+}
+
+/* 0 or -ETIMEDOUT, -ENOMEM. */
 static int wait_alone(struct burrow_thread **self, struct burrow_file *file,
 		      int64_t deadline)
 {
+	struct closing closing = { .file = file };
 	struct goroutine *g = (*self)->current;
-	uint32_t state = __atomic_load_n(&file->state, __ATOMIC_ACQUIRE);
+	int ret;
 
-	if (state == (BURROW_FILE_CLOSING | 1)) {
-		burrow_lock_drop(&file->lock);
+	if (is_alone(file))
 		return 0;
+	g->waiter.elem = &closing;
+	g->timeout.fire = closer_timeout;
+	if (deadline != BURROW_FOREVER) {
+		ret = burrow_timeout_set(*self, &g->timeout, deadline);
+		if (ret)
+			return ret;
 	}
-	file->closer = g;
-	*self = burrow_park(*self, GOROUTINE_IO_CLOSE, &file->lock);
+	*self = burrow_park_call(*self, GOROUTINE_IO_CLOSE, closer_parked,
+				 &closing);
 	if (deadline != BURROW_FOREVER)
 		burrow_timeout_cancel(&g->timeout);
-	state = __atomic_load_n(&file->state, __ATOMIC_ACQUIRE);
-	return state == (BURROW_FILE_CLOSING | 1) ? 0 : -ETIMEDOUT;
+	return is_alone(file) ? 0 : -ETIMEDOUT;
 }
 
 static void cancel_all(struct burrow_file *file)
@@ -276,7 +315,6 @@ static int close_now(struct burrow_thread **self, struct burrow_file *file,
 
 static int close_file(struct burrow_thread **self, int fd, int64_t deadline)
 {
-	struct goroutine *g = (*self)->current;
 	struct burrow_file *file;
 	int ret;
 
@@ -289,15 +327,7 @@ static int close_file(struct burrow_thread **self, int fd, int64_t deadline)
 	cancel_all(file);
 	burrow_lock_drop(&file->lock);
 	burrow_io_kick_mailed((*self)->proc->io);
-
-	g->waiter.elem = file;
-	g->timeout.fire = closer_timeout;
-	if (deadline != BURROW_FOREVER)
-		ret = burrow_timeout_set(*self, &g->timeout, deadline);
-	if (!ret) {
-		burrow_lock_take(&file->lock);
-		ret = wait_alone(self, file, deadline);
-	}
+	ret = wait_alone(self, file, deadline);
 	if (!ret)
 		ret = close_now(self, file, fd);
 	end_closing(*self, file);

@@ -190,12 +190,17 @@ static bool serve_mail(struct burrow_thread *self, struct burrow_io_ring *ring)
 	return true;
 }
 
-void burrow_io_post(struct burrow_io_ring *ring, struct burrow_io_request *req)
+static void post(struct burrow_io_ring *ring, struct burrow_io_request *req)
 {
 	req->next = __atomic_load_n(&ring->done, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&ring->done, &req->next, req, true,
 					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
+}
+
+void burrow_io_post(struct burrow_io_ring *ring, struct burrow_io_request *req)
+{
+	post(ring, req);
 	burrow_io_kick(ring->proc);
 }
 
@@ -222,6 +227,11 @@ void burrow_io_complete(struct burrow_thread *self,
 
 	req->result = result;
 	req->state = IO_IDLE;
+	if (self && burrow_unlikely(call->g == self->current)) {
+		/* It is on its way out and polls: not before it is parked. */
+		post(call->ring, req);
+		return;
+	}
 	__atomic_store_n(&proc->io_busy, proc->io_busy - 1, __ATOMIC_RELAXED);
 	if (--call->left)
 		burrow_io_cancel(call, IO_ENOUGH);
