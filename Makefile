@@ -135,6 +135,7 @@ install: programs ## library, headers, tool, man pages, udev rule, DKMS source (
 	install -D -m 755 build/libburrow.so.0 $(D)/lib/libburrow.so.0
 	ln -sf libburrow.so.0 $(D)/lib/libburrow.so
 	install -D -m 644 userland/include/burrow.h $(D)/include/burrow.h
+	install -D -m 644 -t $(D)/include/burrow userland/include/burrow/*.h
 	install -D -m 644 kmod/uapi/linux/burrow.h $(D)/include/linux/burrow.h
 	install -D -m 644 kmod/60-burrow.rules $(D)/lib/udev/rules.d/60-burrow.rules
 	install -d $(D)/lib/pkgconfig $(DKMS)
