@@ -19,12 +19,13 @@
  *	giver			whoever wakes: takes the waiter out, drops the lock,
  *				burrow_ready()
  *	timeout_set, _cancel	burrow_timeout_set(), burrow_timeout_cancel()
- *	timers_run, due		the same in timeout.c
+ *	timers_run, due		burrow_timers_run(), due() in timeout.c
  *	fire			expire() in wait.c
  *
  * holds:
  * fails:	-DEARLY_DROP		the lock is dropped before the switch
  * fails:	-DNO_WAIT_FOR_FIRE	cancel does not wait until @fire returned
+ * fails:	-DPICK_LOOKS		who is about to park looks at the timeouts
  * fails:	-DNO_LOOK_AT_QUEUE	fire wakes who is out of the queue already
  */
 #define NONE 2
@@ -97,6 +98,75 @@ inline timeout_cancel()
 #endif
 }
 
+inline fire()
+{
+	it = w_lock;
+	acquire(lock[it]);
+#ifdef NO_LOOK_AT_QUEUE
+	if
+	:: true ->
+#else
+	if
+	:: queued_in[it] ->
+#endif
+		atomic {
+			queued_in[it] = 0;
+			w_result = TIMED_OUT
+		};
+		release(lock[it]);
+		make_ready()
+	:: else -> release(lock[it])
+	fi
+}
+
+/* Sets @found; any time may have come, if not before that of the entry. */
+inline due()
+{
+	found = 0;
+	do
+	:: len(heap) == 0 -> break
+	:: len(heap) > 0 ->
+		heap?entry;
+		if
+		:: queued != entry
+		:: else ->
+			queued = 0;
+			if
+			:: when == 0
+			:: when > entry ->
+				queued = when;
+				heap!when;
+				break
+			:: when != 0 ->
+				when = 0;
+				found = 1;
+				break
+			fi
+		fi
+	od
+}
+
+/* One look at the heap: fires all that is due. */
+inline timers_run()
+{
+	acquire(heap_lock);
+	do
+	:: firing -> break
+	:: else ->
+		atomic { due() };
+		if
+		:: !found -> break
+		:: else ->
+			firing = 1;
+			release(heap_lock);
+			fire();
+			acquire(heap_lock);
+			firing = 0
+		fi
+	od;
+	release(heap_lock)
+}
+
 inline wait(thing, deadline)
 {
 	acquire(lock[thing]);
@@ -114,6 +184,9 @@ inline wait(thing, deadline)
 		:: deadline != 0 -> timeout_set(deadline)
 		:: else
 		fi;
+#ifdef PICK_LOOKS
+		timers_run();
+#endif
 #ifdef EARLY_DROP
 		release(lock[thing]);
 		on_stack = 0;
@@ -133,6 +206,10 @@ inline wait(thing, deadline)
 active proctype waiter()
 {
 	byte result;
+#ifdef PICK_LOOKS
+	byte entry, it;
+	bit found;
+#endif
 
 	wait(0, 1);
 	if
@@ -193,77 +270,13 @@ active [2] proctype giver()
 	fi
 }
 
-inline fire()
+active [2] proctype timer()
 {
-	thing = w_lock;
-	acquire(lock[thing]);
-#ifdef NO_LOOK_AT_QUEUE
-	if
-	:: true ->
-#else
-	if
-	:: queued_in[thing] ->
-#endif
-		atomic {
-			queued_in[thing] = 0;
-			w_result = TIMED_OUT
-		};
-		release(lock[thing]);
-		make_ready()
-	:: else -> release(lock[thing])
-	fi
-}
-
-/* Sets @found; any time may have come, if not before that of the entry. */
-inline due()
-{
-	found = 0;
-	do
-	:: len(heap) == 0 -> break
-	:: len(heap) > 0 ->
-		heap?entry;
-		if
-		:: queued != entry
-		:: else ->
-			queued = 0;
-			if
-			:: when == 0
-			:: when > entry ->
-				queued = when;
-				heap!when;
-				break
-			:: when != 0 ->
-				when = 0;
-				found = 1;
-				break
-			fi
-		fi
-	od
-}
-
-active [2] proctype timers_run()
-{
-	byte entry, thing;
+	byte entry, it;
 	bit found;
 
 end:	do
-	:: len(heap) > 0 ->
-		acquire(heap_lock);
-		do
-		:: firing -> break
-		:: else ->
-			atomic { due() };
-			if
-			:: !found -> break
-			:: else ->
-				firing = 1;
-				release(heap_lock);
-				fire();
-				acquire(heap_lock);
-				firing = 0
-			fi
-		od;
-		release(heap_lock)
+	:: len(heap) > 0 -> timers_run()
 	:: ended -> break
 	od
 }

@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #include "../sched/sched.h"
 #include "ask.h"
@@ -126,23 +127,28 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 	return hash ^ hash >> 31;
 }
 
-static unsigned int kept(unsigned int frames, unsigned int most)
-{
-	return frames < most ? frames : most;
-}
-
+/*
+ * Of the innermost frame the function counts, not the place in it: a switch may
+ * be there more than once, to the next goroutine and to the thread's loop.
+ */
 static uint64_t hash_of(const struct group *g)
 {
 	uint64_t hash = mix(g->doing, (uintptr_t)g->reason);
 	unsigned int i;
+	void *at;
 
 	hash = mix(hash, (uintptr_t)g->site);
 	hash = mix(hash, g->bound);
 	hash = mix(hash, g->tid);
 	hash = mix(hash, g->trace.frames);
-	for (i = 0; i < kept(g->trace.frames, BURROW_TRACE_FIRST); i++)
-		hash = mix(hash, g->trace.first[i]);
-	for (i = 0; i < kept(g->trace.frames, BURROW_TRACE_LAST); i++)
+	for (i = 0; i < g->trace.frames && i < BURROW_TRACE_FIRST; i++) {
+		at = (void *)g->trace.first[i];
+		hash = mix(hash,
+			   (uintptr_t)(i ? at :
+					   _Unwind_FindEnclosingFunction(at)));
+	}
+	for (i = 0;
+	     g->trace.frames > BURROW_TRACE_FIRST && i < BURROW_TRACE_LAST; i++)
 		hash = mix(hash, g->trace.last[i]);
 	return hash;
 }
