@@ -175,7 +175,7 @@ static void init(struct goroutine *g, uint64_t id)
 	g->context = NULL;
 	g->stack.arena = NULL;
 	g->id = id;
-	g->main = false;
+	g->cold = false;
 	g->claimed = 0;
 	g->waiter.queue = NULL;
 	g->name = NULL;
@@ -302,6 +302,8 @@ void goroutine_end(struct burrow_proc *proc, struct goroutine *g)
 	struct burrow_runtime *rt = &burrow_runtime;
 
 	burrow_san_free(g);
+	if (burrow_unlikely(g->cold))
+		burrow_site_end(g);
 	burrow_stack_cache_put(&proc->cache, g->class, &g->stack);
 	if (g->class != rt->class) {
 		burrow_stack_unreserve(rt->pool, g->class, 1);

@@ -205,13 +205,17 @@ static void give_stack(struct burrow_thread *self, struct goroutine *g)
 	int err;
 
 	err = burrow_stack_cache_get(&self->proc->cache, g->class, &g->stack);
-	if (err) {
+	if (burrow_unlikely(err < 0)) {
 		g->stack.arena = NULL;
 		burrow_crash_no_stack(g, err);
 	}
 	burrow_stack_label(&g->stack, g->id);
 	burrow_stack_enter(&g->stack);
 	burrow_san_create(g);
+	if (burrow_unlikely(err)) {
+		g->cold = true;
+		burrow_site_start(g);
+	}
 	self->start_fn = g->fn;
 	self->start_arg = g->arg;
 	memset(g->exceptions, 0, sizeof(g->exceptions));

@@ -101,7 +101,7 @@ enum goroutine_reason {
  * @state:	enum goroutine_state
  * @reason:	enum goroutine_reason, where it waits
  * @class:	of its stack
- * @main:	it is the main goroutine
+ * @cold:	its stack was empty when it started
  * @parked_at:	rt.clock of the monitor when it last parked
  * @claimed:	of its select: 0 open, 1 taken; see burrow_waiter_claim()
  * @waiter:	its place in the queue that it waits in
@@ -128,7 +128,7 @@ struct goroutine {
 	uint8_t state;
 	uint8_t reason;
 	uint8_t class;
-	bool main;
+	bool cold;
 	uint32_t parked_at;
 	uint32_t claimed;
 	struct burrow_waiter waiter;
@@ -600,6 +600,10 @@ static inline uint32_t burrow_random(struct burrow_proc *proc)
 	proc->random ^= proc->random >> 27;
 	return (proc->random * 0x2545f4914f6cdd1dULL) >> 32;
 }
+
+/* site.c: of a goroutine whose stack was empty: it starts, it has ended. */
+void burrow_site_start(struct goroutine *g);
+void burrow_site_end(struct goroutine *g);
 
 /* sched.c */
 void burrow_sched_loop(struct burrow_thread *self);

@@ -95,9 +95,12 @@ int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack)
 {
 	struct burrow_stack_warm *warm = cache->warm[class];
+	int err;
 
-	if (!warm || !warm->count)
-		return burrow_stack_get(cache->pool, class, stack);
+	if (!warm || !warm->count) {
+		err = burrow_stack_get(cache->pool, class, stack);
+		return err ? err : 1;
+	}
 
 	*stack = warm->stacks[--warm->count];
 	cache->count--;

@@ -196,6 +196,15 @@ static int64_t kmod_trim(struct burrow_stack_arena *arena,
 	return trim.bytes;
 }
 
+/* The fault on the lowest page maps all from there to the top. */
+static void kmod_prefault(struct burrow_stack_arena *arena, uint32_t slot,
+			  size_t bytes)
+{
+	char *top = arena->base + (slot + 1) * arena->stride;
+
+	*(volatile char *)(top - bytes) = 0;
+}
+
 static int64_t kmod_resident(struct burrow_stack_arena *arena, uint32_t slot)
 {
 	struct burrow_slot_state state = { 0 };
@@ -260,6 +269,7 @@ const struct burrow_stack_backend burrow_stack_kmod = {
 	.arena_destroy = kmod_arena_destroy,
 	.prepare = kmod_prepare,
 	.trim = kmod_trim,
+	.prefault = kmod_prefault,
 	.resident = kmod_resident,
 	.advise = kmod_advise,
 	.no_memory = kmod_no_memory,

@@ -19,6 +19,10 @@
 
 #include "stack.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -170,6 +174,16 @@ static int mmap_guard(struct burrow_stack_arena *arena, uint32_t slot)
 	return madvise(low, arena->guard, MADV_GUARD_INSTALL) ? -errno : 0;
 }
 
+static void mmap_prefault(struct burrow_stack_arena *arena, uint32_t slot,
+			  size_t bytes)
+{
+	char *top = arena->base + (slot + 1) * arena->stride;
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	bytes = (bytes + page - 1) & -page;
+	madvise(top - bytes, bytes, MADV_POPULATE_WRITE);
+}
+
 static int64_t mmap_resident(struct burrow_stack_arena *arena, uint32_t slot)
 {
 	unsigned char vec[WINDOW_PAGES];
@@ -272,6 +286,7 @@ const struct burrow_stack_backend burrow_stack_mmap = {
 	.prepare = mmap_prepare,
 	.guard = mmap_guard,
 	.trim = mmap_trim,
+	.prefault = mmap_prefault,
 	.resident = mmap_resident,
 	.advise = mmap_advise,
 	.no_memory = mmap_no_memory,

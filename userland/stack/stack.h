@@ -107,6 +107,8 @@ struct burrow_stack_report {
  *		its guard holds; 0 or negative errno; may be NULL
  * @trim:	give back what lies below the upper @keep bytes of many slots of
  *		one arena; fills the results; bytes given back or negative errno
+ * @prefault:	map that much at the upper end of a slot at once; no more than
+ *		a hint
  * @resident:	bytes of memory that a slot has now, or negative errno
  * @advise:	says why a promise could not be given, and what to do
  * @no_memory:	says why a stack could not grow; for signal handlers
@@ -124,6 +126,8 @@ struct burrow_stack_backend {
 	int (*guard)(struct burrow_stack_arena *arena, uint32_t slot);
 	int64_t (*trim)(struct burrow_stack_arena *arena,
 			struct burrow_trim_entry *entries, uint32_t n);
+	void (*prefault)(struct burrow_stack_arena *arena, uint32_t slot,
+			 size_t bytes);
 	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t slot);
 	void (*advise)(struct burrow_stack_pool *pool, int err, char *text,
 		       size_t len);
@@ -284,6 +288,21 @@ static inline void burrow_stack_leave(struct burrow_stack *stack)
 			 burrow_stack_word(stack, false), __ATOMIC_RELEASE);
 }
 
+/* Maps the upper @bytes of an empty stack at once. Entered before. */
+static inline void burrow_stack_prefault(const struct burrow_stack *stack,
+					 size_t bytes)
+{
+	if (bytes > burrow_stack_usable(stack))
+		bytes = burrow_stack_usable(stack);
+	stack->arena->pool->backend->prefault(stack->arena, stack->slot, bytes);
+}
+
+/* Bytes of memory that a stack has, or a negative errno. */
+static inline int64_t burrow_stack_resident(const struct burrow_stack *stack)
+{
+	return stack->arena->pool->backend->resident(stack->arena, stack->slot);
+}
+
 /* Says whose stack it is; 0: nobody's. */
 static inline void burrow_stack_label(const struct burrow_stack *stack,
 				      uint64_t goroutine)
@@ -324,6 +343,7 @@ void burrow_stack_cache_close(struct burrow_stack_cache *cache);
 
 /* The same where the pool goes too: stacks are not given back. */
 void burrow_stack_cache_drop(struct burrow_stack_cache *cache);
+/* 0: a warm one; 1: one of the pool, which is empty; or a negative errno. */
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack);
 void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,

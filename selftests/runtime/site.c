@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The adaptive start: what goroutines of one place used is what the next ones
+ * have from the beginning.
+ */
+#include <sys/mman.h>
+
+#include "runtime.h"
+
+#define CROWD 200
+
+struct crowd {
+	int here;
+	int leave;
+	int ready;
+};
+
+/* Not inlined, and all of it touched. */
+__attribute__((noipa)) static int dive(size_t bytes)
+{
+	volatile char frame[4096];
+
+	frame[0] = frame[sizeof(frame) - 1] = 1;
+	return bytes > sizeof(frame) ? dive(bytes - sizeof(frame)) + frame[0] :
+				       frame[0];
+}
+
+/* Whether what it is going to use is there already. */
+static bool is_there(size_t below)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	unsigned char there = 0;
+	char here;
+
+	mincore((void *)(((uintptr_t)&here - below) & -page), page, &there);
+	return there & 1;
+}
+
+static void diver(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	if (is_there(40 * KIB))
+		__atomic_add_fetch(&crowd->ready, 1, __ATOMIC_RELAXED);
+	dive(60 * KIB);
+	__atomic_add_fetch(&crowd->here, 1, __ATOMIC_RELAXED);
+	while (!__atomic_load_n(&crowd->leave, __ATOMIC_RELAXED))
+		burrow_sleep(10 * MS);
+}
+
+static uint64_t growths(void)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+
+	return burrow_stats(&s) ? 0 : s.stack_grows;
+}
+
+struct result {
+	int ready;
+	uint64_t grown;
+};
+
+/* More than are kept warm, so most begin on an empty stack. */
+static void gather(struct result *result)
+{
+	struct crowd crowd = { 0 };
+	uint64_t before = growths();
+	int i;
+
+	for (i = 0; i < CROWD; i++)
+		burrow_go(diver, &crowd);
+	while (__atomic_load_n(&crowd.here, __ATOMIC_RELAXED) < CROWD)
+		burrow_sleep(MS);
+	result->grown = growths() - before;
+	result->ready = crowd.ready;
+	__atomic_store_n(&crowd.leave, 1, __ATOMIC_RELAXED);
+	while (burrow_num_goroutines() > 1)
+		burrow_sleep(10 * MS);
+}
+
+static int compare(void *arg)
+{
+	struct result *results = arg;
+
+	gather(&results[0]);
+	gather(&results[1]);
+	return 0;
+}
+
+TEST(the_second_crowd_has_what_the_first_used)
+{
+	struct burrow_options o = { .size = sizeof(o), .procs = 1 };
+	struct result r[2];
+
+	ASSERT_EQ(0, burrow_run(&o, compare, r));
+	EXPECT_EQ(0, r[0].ready);
+	EXPECT_EQ(CROWD, r[1].ready);
+	if (!on_kmod())
+		return;
+	/* One fault for each that begins on an empty stack, not five. */
+	EXPECT_GT(r[0].grown, CROWD * 3);
+	EXPECT_LE(r[1].grown, CROWD);
+}
+
+TEST_HARNESS_MAIN
