@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../sched/runq.h"
 #include "io.h"
 
 #define EVENTS 128
@@ -296,6 +297,9 @@ static int64_t attempt(const struct burrow_io_request *req)
 	case IO_FSYNC:
 		return n;
 	default:
+		/* One that is no socket would be waited for in vain. */
+		if (!(burrow_file_hints(req->fd) & HINT_SOCKET))
+			return call_plainly(req);
 		break;
 	}
 	if (n == -EOPNOTSUPP && is_nonblocking(req->fd))

@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../sched/runq.h"
 #include "io.h"
 
 #define START_TRIES 1000
@@ -120,7 +121,9 @@ static void prepare(struct io_uring_sqe *sqe,
 	case IO_RECV:
 		io_uring_prep_recv(sqe, req->fd, req->buf, req->len,
 				   req->flags);
-		sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+		/* One that is no socket would be waited for before it is told. */
+		if (burrow_file_hints(req->fd) & HINT_SOCKET)
+			sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 		break;
 	case IO_SEND:
 		io_uring_prep_send(sqe, req->fd, req->buf, req->len,
