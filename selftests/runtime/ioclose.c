@@ -144,6 +144,36 @@ IO_TEST(close_and_use_again)
 	return 0;
 }
 
+#define BUSY 8
+
+static void open_and_close(void *arg)
+{
+	int *left = arg, fds[2], i;
+	char c = 'x';
+
+	for (i = 0; i < 300; i++) {
+		CHECK_EQ(0, pipe(fds));
+		CHECK_EQ(1, burrow_write(fds[1], &c, 1));
+		CHECK_EQ(1, burrow_read(fds[0], &c, 1));
+		CHECK_EQ(0, burrow_close(fds[0]));
+		CHECK_EQ(-EPIPE, burrow_write(fds[1], &c, 1));
+		CHECK_EQ(0, burrow_close(fds[1]));
+	}
+	__atomic_sub_fetch(left, 1, __ATOMIC_SEQ_CST);
+}
+
+/* A number is another's before the one who closed it is through with it. */
+IO_TEST(numbers_go_from_hand_to_hand)
+{
+	int left = BUSY, i;
+
+	for (i = 0; i < BUSY; i++)
+		CHECK_EQ(0, burrow_go(open_and_close, &left));
+	while (__atomic_load_n(&left, __ATOMIC_SEQ_CST))
+		burrow_sleep(MS);
+	return 0;
+}
+
 /*
  * close(2) tells us nothing. The old pipe lives on in a duplicate, so what was
  * registered for it may still come; the number is another pipe's by then.

@@ -293,7 +293,7 @@ static void end_closing(struct burrow_thread *self, struct burrow_file *file)
 	burrow_lock_take(&file->lock);
 	__atomic_and_fetch(&file->state, ~BURROW_FILE_CLOSING,
 			   __ATOMIC_ACQ_REL);
-	while ((w = burrow_waitq_pop(&file->barred)))
+	while ((w = file->barred.first))
 		burrow_wake(self, w, 0);
 	burrow_lock_drop(&file->lock);
 	burrow_file_put(self, file);
