@@ -8,6 +8,7 @@ here=$(dirname "$(realpath "$0")")
 top=$(realpath "$here/../..")
 target=$top/build/selftests/runtime/target
 script=$top/userland/debug/burrow-gdb.py
+folder=$(dirname "$target")
 . "$here/../tap.sh"
 
 work=$(mktemp -d)
@@ -35,15 +36,17 @@ stop() {
 	pid=
 }
 
+# The commands come from the program itself.
 debug() {
-	gdb -q -nx -batch -ex "source $script" -ex 'set pagination off' \
+	gdb -q -nx -batch -iex "add-auto-load-safe-path $folder" \
+		-ex 'set pagination off' \
 		-ex 'info goroutines' -ex 'goroutine 2 bt' -ex 'goroutine 3 bt' \
 		-ex 'goroutine 1 bt' "$@" 2>&1
 }
 
 # The parked goroutines, from their innermost frame to where they begin.
 shows_parked() {
-	like "$1: list" "$2" '^goroutine 2 \(deep\): sleeping$'
+	like "$1: list" "$2" '^goroutine 2 \(deep\) \[sleep, [0-9]+ (ms|seconds)\]:$'
 	like "$1: all 51 frames of the recursion" \
 		"$(grep -c ' dig (depth=' <<<"$2")" '^5[12]$'
 	like "$1: what the recursion was called by" "$2" ' deep \(arg='
@@ -63,6 +66,11 @@ else
 	out=$(debug -p "$pid")
 	shows_parked "live process" "$out"
 	like "live process: the running one" "$out" ' start \(arg='
+	like "live process: is said to run" "$out" '^goroutine 1 \(main\) \[running\]:$'
+	out=$(gdb -q -nx -batch -iex 'set auto-load no' -ex "source $script" \
+		-ex 'set pagination off' -ex 'goroutine all bt' -p "$pid" 2>&1)
+	like "sourced: all of them: the running one" "$out" ' start \(arg='
+	like "sourced: all of them: a parked one" "$out" ' shallow \(arg='
 	stop
 
 	# In the virtual machine nobody else minds where they go.

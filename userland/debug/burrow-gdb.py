@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Goroutines in gdb, of a running process or of a core file.
 
-	(gdb) source burrow-gdb.py
 	(gdb) info goroutines
 	(gdb) goroutine 7 bt
 	(gdb) goroutine all bt
 
-A goroutine that runs is shown by gdb itself: it is the thread's stack. Those
-that do not are found in the library's slabs, which takes its debug information,
-and walked from what the context switch saved: an unwinder that answers for the
+Each program that has the library in it carries this text: gdb loads it by
+itself where the program's folder is in `auto-load safe-path', else
+`source burrow-gdb.py'.
+
+A goroutine that runs is shown by gdb itself: it is a thread's stack. Those that
+do not are found in the library's slabs, which takes its debug information, and
+walked from what the context switch saved: an unwinder that answers for the
 innermost frame says that its caller is the goroutine's.
 """
 
@@ -16,7 +19,6 @@ import gdb
 import gdb.unwinder
 
 STATES = ["free", "runnable", "running", "waiting"]
-REASONS = ["sleeping", "parked"]
 
 # Where the context switch saves registers (arch/*/switch.S), and its size.
 SAVED = {
@@ -95,20 +97,59 @@ def goroutines():
     return sorted(found, key=lambda g: int(g["id"]))
 
 
+def runners():
+    """The kernel's thread ids by the addresses of goroutines that run."""
+    found = {}
+    thread = gdb.parse_and_eval("burrow_runtime.threads")
+    while int(thread):
+        found[int(thread["current"])] = int(thread["tid"])
+        thread = thread["next"]
+    return found
+
+
+def reason(g):
+    try:
+        table = gdb.parse_and_eval("'goroutine.c'::reasons")
+        return table[int(g["reason"])].string()
+    except gdb.error:
+        return "waiting"
+
+
+def waited(g):
+    clock = int(gdb.parse_and_eval("burrow_runtime.clock"))
+    ms = max(clock - int(g["parked_at"]), 0)
+    if ms < 1000:
+        return "%d ms" % ms
+    return "%d seconds" % (ms // 1000) if ms < 120000 else \
+        "%d minutes" % (ms // 60000)
+
+
 def title(g):
     state = STATES[int(g["state"])]
     if state == "waiting":
-        state = REASONS[int(g["reason"])]
+        state = "%s, %s" % (reason(g), waited(g))
     elif state == "runnable" and not int(g["stack"]["arena"]):
-        state = "not started"
-    name = g["name"].string()
-    return "goroutine %d%s: %s" % (int(g["id"]),
-                                   " (%s)" % name if name else "", state)
+        state = "runnable, not started"
+    if int(g["bound"]):
+        state += ", locked to thread"
+    name = " (%s)" % g["name"].string() if int(g["name"]) else ""
+    return "goroutine %d%s [%s]:" % (int(g["id"]), name, state)
+
+
+def thread_backtrace(tid):
+    before = gdb.selected_thread()
+    for thread in gdb.selected_inferior().threads():
+        if tid in thread.ptid[1:]:
+            thread.switch()
+            gdb.execute("backtrace")
+            before.switch()
+            return
+    print("  its thread %d is not there" % tid)
 
 
 def backtrace(g):
     if int(g["state"]) == STATES.index("running"):
-        gdb.execute("backtrace")
+        thread_backtrace(runners().get(int(g.address), 0))
         return
     if not int(g["stack"]["arena"]):
         return
