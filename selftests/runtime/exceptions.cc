@@ -11,6 +11,9 @@
 #include <stdexcept>
 #include <string>
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 static int wrong;
 static int ended;
 static int tests;
@@ -23,6 +26,7 @@ static void result(bool ok, const char *name)
 }
 
 static bool mixed_up;
+static int moved;
 
 /* Others throw and catch while this one is in its catch block. */
 static void park_in_catch(void *arg)
@@ -33,7 +37,11 @@ static void park_in_catch(void *arg)
 		try {
 			throw std::runtime_error(std::to_string(me));
 		} catch (std::exception &e) {
+			long thread = syscall(SYS_gettid);
+
 			burrow_sleep(me % 3 * 100000);
+			if (syscall(SYS_gettid) != thread)
+				__atomic_add_fetch(&moved, 1, __ATOMIC_RELAXED);
 			try {
 				throw;
 			} catch (std::exception &again) {
@@ -44,7 +52,7 @@ static void park_in_catch(void *arg)
 		if (std::current_exception())
 			mixed_up = true;
 	}
-	ended++;
+	__atomic_add_fetch(&ended, 1, __ATOMIC_RELAXED);
 }
 
 struct yields {
@@ -69,7 +77,7 @@ static void park_in_unwinding(void *arg)
 				mixed_up = true;
 		}
 	}
-	ended++;
+	__atomic_add_fetch(&ended, 1, __ATOMIC_RELAXED);
 }
 
 static int run(void *arg)
@@ -86,9 +94,14 @@ static int run(void *arg)
 
 int main()
 {
-	std::printf("TAP version 13\n1..2\n");
-	result(burrow_run(nullptr, run, nullptr) == 0 && ended == 100,
+	struct burrow_options o = {};
+
+	o.size = sizeof(o);
+	o.procs = 4;
+	std::printf("TAP version 13\n1..3\n");
+	result(burrow_run(&o, run, nullptr) == 0 && ended == 100,
 	       "all goroutines ended");
+	result(moved > 0, "some came back on another thread");
 	result(!mixed_up, "exceptions in flight stay with their goroutine");
 	return wrong ? EXIT_FAILURE : EXIT_SUCCESS;
 }
