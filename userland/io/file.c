@@ -28,6 +28,9 @@
 
 static struct burrow_file *chunks[CHUNKS];
 
+/* All there are lie below; only grows. */
+static int top;
+
 struct burrow_file *burrow_file_of(int fd)
 {
 	struct burrow_file *chunk;
@@ -41,6 +44,12 @@ static struct burrow_file *make(int fd)
 {
 	struct burrow_file *chunk, *none = NULL;
 	size_t size = CHUNK * sizeof(*chunk);
+	int old = __atomic_load_n(&top, __ATOMIC_RELAXED);
+
+	while (old <= fd / CHUNK &&
+	       !__atomic_compare_exchange_n(&top, &old, fd / CHUNK + 1, true,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 
 	chunk = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -355,7 +364,7 @@ void burrow_files_close(void)
 {
 	int i;
 
-	for (i = 0; i < CHUNKS; i++) {
+	for (i = 0; i < top; i++) {
 		if (!chunks[i])
 			continue;
 		munmap(chunks[i], CHUNK * sizeof(chunks[i][0]));

@@ -232,11 +232,12 @@ void burrow_io_complete(struct burrow_thread *self,
 		post(call->ring, req);
 		return;
 	}
-	__atomic_store_n(&proc->io_busy, proc->io_busy - 1, __ATOMIC_RELAXED);
 	if (--call->left)
 		burrow_io_cancel(call, IO_ENOUGH);
 	else if (self)
 		burrow_ready_last(self, call->g);
+	/* Last: who looks for a deadlock finds one of the two. */
+	__atomic_store_n(&proc->io_busy, proc->io_busy - 1, __ATOMIC_RELEASE);
 }
 
 void burrow_io_poll(struct burrow_thread *self, int64_t until)
