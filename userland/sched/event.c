@@ -8,25 +8,33 @@
  * once when it has nothing to do; the bell makes the monitor wake one.
  *
  * The flag is 1 from the first notify until a waiter has it: notifications in
- * between are one. Clearing @queued (release) before @flag is read, and setting
- * the flag before @queued is tried (both sequentially consistent), one of the
- * two sides always sees the other.
+ * between are one. Clearing @queued before @flag is read, and setting the flag
+ * before @queued is tried (both sequentially consistent), one of the two sides
+ * always sees the other.
+ *
+ * Events are the program's, and outlive runs. One that is notified while no
+ * runtime runs has its flag set, which is all: nobody waits. Goroutines that
+ * waited when a run ended are gone, and who next looks at the queue in another
+ * run empties it. An event on the stack, or just being served, is held by that:
+ * a waiter may free it as soon as it comes back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../chan/chan.h"
+#include "../debug/dump.h"
 #include "sched.h"
 
 /**
  * struct burrow_event - something that happens outside
- * @lock:	over @waiters
+ * @lock:	over @waiters and @run
  * @waiters:	goroutines
+ * @run:	runtime.started_at of the run that they belong to
  * @flag:	it has happened, and nobody had it yet; atomic
  * @queued:	it is on the stack of notified ones; atomic
+ * @users:	the program, and that stack; the last one frees it; atomic
  * @next:	there
  * @chan:	of a signal: gets the number instead of waking @waiters
  * @signo:	which signal
@@ -34,28 +42,41 @@
 struct burrow_event {
 	struct burrow_lock lock;
 	struct burrow_waitq waiters;
+	int64_t run;
 	uint32_t flag;
 	uint32_t queued;
+	uint32_t users;
 	struct burrow_event *next;
 	struct burrow_chan *chan;
 	int signo;
 };
 
-/* Those that burrow_signal_chan() made, by signal; they stay. */
-static struct burrow_event *signals[65];
+/*
+ * Those of burrow_signal_chan(), and what was set before; both under
+ * runtime.lock, but for the handler. Never freed: it may be running anywhere.
+ */
+static struct burrow_event signals[65];
+static struct sigaction signals_old[65];
 
 struct burrow_event *burrow_event_new(void)
 {
-	return calloc(1, sizeof(struct burrow_event));
+	struct burrow_event *event = calloc(1, sizeof(*event));
+
+	if (event)
+		event->users = 1;
+	return event;
+}
+
+static void event_put(struct burrow_event *event)
+{
+	if (!__atomic_sub_fetch(&event->users, 1, __ATOMIC_ACQ_REL))
+		free(event);
 }
 
 void burrow_event_free(struct burrow_event *event)
 {
-	/* One that is on the stack still is the runtime's for a moment. */
-	while (event && __atomic_load_n(&event->queued, __ATOMIC_ACQUIRE) &&
-	       burrow_runtime.running)
-		burrow_sleep(100000);
-	free(event);
+	if (event)
+		event_put(event);
 }
 
 void burrow_notify(struct burrow_event *event)
@@ -64,8 +85,10 @@ void burrow_notify(struct burrow_event *event)
 	struct burrow_event *top;
 
 	__atomic_store_n(&event->flag, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_exchange_n(&event->queued, 1, __ATOMIC_SEQ_CST))
+	if (!__atomic_load_n(&rt->running, __ATOMIC_SEQ_CST) ||
+	    __atomic_exchange_n(&event->queued, 1, __ATOMIC_SEQ_CST))
 		return;
+	__atomic_add_fetch(&event->users, 1, __ATOMIC_RELAXED);
 	top = __atomic_load_n(&rt->notified, __ATOMIC_RELAXED);
 	do {
 		event->next = top;
@@ -81,6 +104,15 @@ static bool take_flag(struct burrow_event *event)
 	return __atomic_exchange_n(&event->flag, 0, __ATOMIC_SEQ_CST);
 }
 
+/* Under the event's lock: the waiters of a run that has ended are no more. */
+static void drop_old_waiters(struct burrow_event *event)
+{
+	if (burrow_likely(event->run == burrow_runtime.started_at))
+		return;
+	event->run = burrow_runtime.started_at;
+	event->waiters = (struct burrow_waitq){ 0 };
+}
+
 static void serve(struct burrow_thread *self, struct burrow_event *event)
 {
 	struct burrow_waiter *w;
@@ -91,13 +123,15 @@ static void serve(struct burrow_thread *self, struct burrow_event *event)
 		return;
 	}
 	burrow_lock_take(&event->lock);
+	drop_old_waiters(event);
 	w = event->waiters.first;
 	if (w && take_flag(event))
 		burrow_wake(self, w, 0);
 	burrow_lock_drop(&event->lock);
 }
 
-void burrow_events_serve(struct burrow_thread *self)
+/* Takes all that were notified; @self NULL: nobody waits any more. */
+static void serve_all(struct burrow_thread *self)
 {
 	struct burrow_event *event, *next;
 
@@ -106,8 +140,15 @@ void burrow_events_serve(struct burrow_thread *self)
 	for (; event; event = next) {
 		next = event->next;
 		__atomic_store_n(&event->queued, 0, __ATOMIC_SEQ_CST);
-		serve(self, event);
+		if (self)
+			serve(self, event);
+		event_put(event);
 	}
+}
+
+void burrow_events_serve(struct burrow_thread *self)
+{
+	serve_all(self);
 }
 
 int burrow_event_wait_deadline(struct burrow_event *event, int64_t deadline)
@@ -118,6 +159,7 @@ int burrow_event_wait_deadline(struct burrow_event *event, int64_t deadline)
 	if (!self)
 		return -EPERM;
 	burrow_lock_take(&event->lock);
+	drop_old_waiters(event);
 	if (!event->waiters.first && take_flag(event)) {
 		burrow_lock_drop(&event->lock);
 	} else {
@@ -139,48 +181,57 @@ int burrow_event_wait(struct burrow_event *event)
 
 static void on_signal(int signo)
 {
-	struct burrow_event *event = signals[signo];
+	burrow_notify(&signals[signo]);
+}
 
-	if (event && burrow_runtime.running)
-		burrow_notify(event);
+/* With runtime.lock: @chan gets the signal, if no other does. */
+static struct burrow_chan *watch(int signo, struct burrow_chan *chan)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	struct burrow_event *event = &signals[signo];
+
+	if (event->chan)
+		return event->chan;
+	if (!event->users)
+		event->users = 1;
+	event->signo = signo;
+	event->chan = chan;
+	sa.sa_flags = SA_RESTART | SA_ONSTACK;
+	if (sigaction(signo, &sa, &signals_old[signo])) {
+		event->chan = NULL;
+		return NULL;
+	}
+	/* It may come at any time: there is no deadlock any more. */
+	__atomic_add_fetch(&burrow_runtime.waiters, 1, __ATOMIC_SEQ_CST);
+	return chan;
 }
 
 struct burrow_chan *burrow_signal_chan(int signo)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
-	struct burrow_chan *chan;
-	struct burrow_event *event;
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_chan *chan = burrow_chan_new(sizeof(int), 16);
 
-	if (signo < 1 || signo > 64)
+	/* Some the runtime needs itself. */
+	if (!chan || signo < 1 || signo > 64 || signo == SIGSEGV ||
+	    signo == SIGBUS || signo == burrow_stop_signal)
 		return NULL;
-	chan = burrow_chan_new(sizeof(int), 16);
-	event = signals[signo] ? signals[signo] : burrow_event_new();
-	if (!chan || !event)
-		return NULL;
-	event->chan = chan;
-	event->signo = signo;
-	/* A signal may come at any time: there is no deadlock any more. */
-	if (!signals[signo])
-		__atomic_add_fetch(&burrow_runtime.waiters, 1,
-				   __ATOMIC_SEQ_CST);
-	signals[signo] = event;
-	sa.sa_flags = SA_RESTART | SA_ONSTACK;
-	if (sigaction(signo, &sa, NULL))
-		return NULL;
+	pthread_mutex_lock(&rt->lock);
+	chan = watch(signo, chan);
+	pthread_mutex_unlock(&rt->lock);
 	return chan;
 }
 
-/* The channels go with the run. */
+/* With runtime.lock: the channels go with the run. */
 void burrow_events_close(void)
 {
 	int i;
 
-	burrow_runtime.notified = NULL;
 	for (i = 1; i <= 64; i++) {
-		if (!signals[i])
+		if (!signals[i].chan)
 			continue;
-		signal(i, SIG_DFL);
-		free(signals[i]);
-		signals[i] = NULL;
+		sigaction(i, &signals_old[i], NULL);
+		signals[i].chan = NULL;
+		signals[i].flag = 0;
 	}
+	serve_all(NULL);
 }

@@ -59,6 +59,7 @@ static void after_fork_child(void)
 	rt->threads = NULL;
 	rt->nr_threads = 0;
 	memset(rt->procs, 0, sizeof(rt->procs));
+	burrow_events_close();
 	burrow_self_set(NULL);
 	pthread_mutex_unlock(&rt->lock);
 	pthread_mutex_unlock(&burrow_world);

@@ -338,7 +338,6 @@ static void reset(struct burrow_runtime *rt)
 	rt->spinning = 0;
 	rt->away = 0;
 	rt->waiters = 0;
-	rt->notified = NULL;
 	rt->deep = 0;
 	rt->quit = 0;
 	rt->done = 0;
@@ -510,8 +509,8 @@ static void runtime_close(struct burrow_runtime *rt)
 	/* Others find no runtime before any of it goes. */
 	pthread_mutex_lock(&rt->lock);
 	rt->running = false;
-	burrow_crash_close();
 	burrow_events_close();
+	burrow_crash_close();
 	burrow_procs_close();
 	remains->pool = rt->pool;
 	remains->slabs = rt->slabs;
