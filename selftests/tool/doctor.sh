@@ -8,7 +8,8 @@ unset BURROW_BACKEND BURROW_PROCS BURROW_STACKMAX BURROW_DEBUG
 run doctor
 is "status" $status 0
 text=$(cat "$tmp/out")
-for name in kernel module device kmod mmap io_uring userfaultfd bpf \
+for name in kernel module device kmod mmap io_uring 'I/O engine' \
+	userfaultfd bpf \
 	max_map_count overcommit 'address space' 'locked memory' 'core size'; do
 	like "tells of $name" "$text" "^$name +(ok|note|missing) +."
 done
@@ -37,6 +38,8 @@ like "--json: the same backend" "$json" \
 	"\"backend\": *\"$(printf '%s\n' "$text" | sed -n 's/^The runtime would use \([a-z]*\):.*/\1/p')\""
 
 # What the runtime is told, doctor heeds.
+BURROW_DEBUG=uring=0 run doctor
+like "BURROW_DEBUG=uring=0 is heeded" "$(cat "$tmp/out")" '^I/O engine +note +epoll'
 BURROW_BACKEND=mmap run doctor
 is "BURROW_BACKEND=mmap: status" $status 0
 like "BURROW_BACKEND=mmap" "$(cat "$tmp/out")" '^The runtime would use mmap: BURROW_BACKEND asks for it'

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "../arch/arch.h"
+#include "../io/io.h"
 #include "../sched/sched.h"
 #include "../stack/stack.h"
 #include "json.h"
@@ -160,7 +161,30 @@ static void look_at_io_uring(void)
 	else
 		found("io_uring", MISSING,
 		      "sysctl kernel.io_uring_disabled=0, or let the container's filter allow it",
-		      "%s; epoll will do", strerror(-err));
+		      "%s", strerror(-err));
+}
+
+/* The engine that the first I/O of a program would find, made and used. */
+static void look_at_engine(const struct burrow_config *config)
+{
+	int err = -EPERM;
+
+	if (!config->no_uring)
+		err = burrow_io_engine_try(&burrow_io_uring);
+	if (!err)
+		found("I/O engine", GOOD, "", "io_uring, a ring a processor");
+	else if (burrow_io_engine_try(&burrow_io_epoll))
+		found("I/O engine", BAD, "ulimit -n, for more descriptors",
+		      "neither io_uring nor epoll can be used: %s",
+		      strerror(-err));
+	else if (config->no_uring)
+		found("I/O engine", NOTE, "",
+		      "epoll, helper threads for files: BURROW_DEBUG says uring=0");
+	else
+		found("I/O engine", NOTE,
+		      "io_uring of Linux 5.19 or later does with fewer system calls",
+		      "epoll, helper threads for files; no io_uring: %s",
+		      strerror(-err));
 }
 
 static void look_at_userfaultfd(void)
@@ -280,7 +304,7 @@ struct verdict {
 static struct verdict examine(void)
 {
 	const struct burrow_stack_backend *chosen;
-	struct burrow_config config;
+	struct burrow_config config = { 0 };
 	struct verdict v = { 0 };
 
 	look_at_kernel();
@@ -308,6 +332,7 @@ static struct verdict examine(void)
 					 "the module can't be used");
 	}
 	look_at_io_uring();
+	look_at_engine(&config);
 	look_at_userfaultfd();
 	look_at_bpf();
 	look_at_limits();
