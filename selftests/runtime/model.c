@@ -12,7 +12,6 @@
  *
  * MODEL_SEED=N runs the program with that seed alone.
  */
-#include "../../userland/sched/sched.h"
 #include "sync.h"
 
 #define WORKERS 7

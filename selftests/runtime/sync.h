@@ -6,6 +6,7 @@
 #ifndef SELFTESTS_SYNC_H
 #define SELFTESTS_SYNC_H
 
+#include "../../userland/sched/sched.h"
 #include "runtime.h"
 
 /* Where the first check failed; goroutines may fail at the same time. */
@@ -78,10 +79,29 @@ FIXTURE_TEARDOWN(on)
 	}                                                          \
 	static void test_##name(void)
 
-/* Long enough for those who were started to have come to where they wait. */
+static inline void count_busy(struct goroutine *g, void *arg)
+{
+	int *busy = arg;
+	uint8_t state = __atomic_load_n(&g->state, __ATOMIC_SEQ_CST);
+
+	*busy += g != burrow_current() && state != GOROUTINE_WAITING &&
+		 state != GOROUTINE_FREE;
+}
+
+/*
+ * Those who were started have come to where they wait: for a time at least, and
+ * on a busy machine until it is so.
+ */
 static inline void settle(void)
 {
-	burrow_sleep(3 * MS);
+	int64_t end = burrow_now() + 2000 * MS;
+	int busy;
+
+	do {
+		burrow_sleep(3 * MS);
+		busy = 0;
+		goroutine_each(count_busy, &busy);
+	} while (busy && burrow_now() < end);
 }
 
 static inline void add(int *counter, int n)
