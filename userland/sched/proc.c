@@ -139,11 +139,13 @@ void burrow_proc_retire(struct burrow_thread *self)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_proc *proc = self->proc;
+	int64_t now = burrow_now();
 	bool moved;
 
+	burrow_timers_run(self, &proc->timers, now);
 	give_work_away(self);
 	if (proc->io_busy) {
-		burrow_io_poll(self, burrow_now() + 1000000);
+		burrow_io_poll(self, now + 1000000);
 		return;
 	}
 	burrow_stack_cache_close(&proc->cache);
@@ -162,7 +164,18 @@ void burrow_proc_retire(struct burrow_thread *self)
 	burrow_reenter(self);
 }
 
-/* Idle ones that are too many must come to know of it. */
+/* Idle and without a thread: it was never used, and holds nothing. */
+static void proc_drop(struct burrow_runtime *rt, struct burrow_proc *proc)
+{
+	burrow_idle_remove(proc);
+	proc->active = false;
+	rt->nr_active--;
+}
+
+/*
+ * With the world stopped. Idle ones that are too many must come to know of it;
+ * those that have no thread yet need none to go.
+ */
 static void rouse_surplus(struct burrow_runtime *rt)
 {
 	struct burrow_proc *proc;
@@ -170,38 +183,57 @@ static void rouse_surplus(struct burrow_runtime *rt)
 
 	for (i = rt->nr_procs; rt->procs[i]; i++) {
 		proc = rt->procs[i];
-		if (!proc->active || !burrow_idle_remove(proc))
+		if (!proc->active || !proc->idle)
 			continue;
-		if (burrow_proc_man(proc))
-			burrow_thread_kick(proc->thread);
+		if (!proc->thread) {
+			proc_drop(rt, proc);
+			continue;
+		}
+		burrow_idle_remove(proc);
+		burrow_thread_kick(proc->thread);
 	}
+	burrow_solo = rt->nr_active == 1;
+}
+
+/* Under runtime.lock, with the world stopped. Returns what it was before. */
+static int change(struct burrow_runtime *rt, int n)
+{
+	int old = rt->nr_procs, ret = 0;
+
+	/* The run may have ended before the world stopped. */
+	if (!rt->running || rt->done)
+		return -ESRCH;
+	if (n)
+		ret = procs_set(rt, n);
+	if (ret)
+		procs_set(rt, old);
+	rouse_surplus(rt);
+	return ret ? ret : old;
 }
 
 int burrow_set_procs(int n)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_thread *self = burrow_self();
-	int old, ret = 0;
+	int ret;
 
 	if (n < 0 || n > BURROW_PROCS_MAX)
 		return -EINVAL;
 	if (!__atomic_load_n(&rt->running, __ATOMIC_ACQUIRE))
 		return -ESRCH;
-	if (self)
+	/* One that has lost its processor comes by itself; we may be gone. */
+	if (self && !(__atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
+		      ATTENTION_BLOCKING)) {
 		burrow_leave(burrow_enter("burrow_set_procs"));
-	self = burrow_self();
+		self = burrow_self();
+	}
 
 	burrow_world_stop(self);
 	pthread_mutex_lock(&rt->lock);
-	old = rt->nr_procs;
-	if (n)
-		ret = procs_set(rt, n);
-	if (ret)
-		procs_set(rt, old);
-	rouse_surplus(rt);
+	ret = change(rt, n);
 	pthread_mutex_unlock(&rt->lock);
 	burrow_world_start(self);
-	if (rt->queued)
+	if (__atomic_load_n(&rt->queued, __ATOMIC_RELAXED))
 		burrow_wake_one();
-	return ret ? ret : old;
+	return ret;
 }
