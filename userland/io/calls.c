@@ -83,9 +83,9 @@ static int64_t run_all(struct burrow_thread **self,
 }
 
 /* More is likely to be there if it took all that it was given room for. */
-static void learn(struct burrow_file *file, const struct burrow_io_request *req,
-		  int64_t n)
+static void learn(const struct burrow_io_request *req, int64_t n)
 {
+	struct burrow_file *file = req->file;
 	uint8_t hints = __atomic_load_n(&file->hints, __ATOMIC_RELAXED);
 	uint8_t new = hints & ~HINT_MORE;
 
@@ -99,13 +99,13 @@ static void learn(struct burrow_file *file, const struct burrow_io_request *req,
 static bool as_socket(struct burrow_io_request *req)
 {
 	if (req->offset >= 0 || !req->len ||
-	    !(burrow_file_hints(req->fd) & HINT_SOCKET))
+	    !(burrow_file_hints(req) & HINT_SOCKET))
 		return false;
 	req->op = req->op == IO_READ ? IO_RECV : IO_SEND;
 	return true;
 }
 
-static int64_t run_data(struct burrow_thread **self, struct burrow_file *file,
+static int64_t run_data(struct burrow_thread **self,
 			struct burrow_io_request *req,
 			enum goroutine_reason why, int64_t deadline)
 {
@@ -113,7 +113,7 @@ static int64_t run_data(struct burrow_thread **self, struct burrow_file *file,
 	int64_t n;
 
 	if ((op == IO_READ || op == IO_WRITE) && as_socket(req)) {
-		n = run_data(self, file, req, why, deadline);
+		n = run_data(self, req, why, deadline);
 		if (n != -ENOTSOCK)
 			return n;
 		/* It was one once. */
@@ -125,7 +125,7 @@ static int64_t run_data(struct burrow_thread **self, struct burrow_file *file,
 		return run_all(self, req, why, deadline);
 	n = run(self, req, why, deadline);
 	if (op == IO_RECV)
-		learn(file, req, n);
+		learn(req, n);
 	if (op == IO_ACCEPT && n >= 0)
 		burrow_file_fresh(n, HINT_KNOWN | HINT_SOCKET);
 	return n;
@@ -135,16 +135,15 @@ static int64_t call(const char *name, struct burrow_io_request *req,
 		    enum goroutine_reason why, int64_t deadline)
 {
 	struct burrow_thread *self = burrow_enter_try(name);
-	struct burrow_file *file;
 	int64_t ret;
 	int err;
 
 	if (burrow_unlikely(!self))
 		return -EPERM;
-	file = burrow_file_get(&self, req->fd, deadline, &err);
-	if (burrow_likely(file != NULL)) {
-		ret = run_data(&self, file, req, why, deadline);
-		burrow_file_put(self, file);
+	req->file = burrow_file_get(&self, req->fd, deadline, &err);
+	if (burrow_likely(req->file != NULL)) {
+		ret = run_data(&self, req, why, deadline);
+		burrow_file_put(self, req->file);
 	} else {
 		ret = err;
 	}

@@ -298,7 +298,7 @@ static int64_t attempt(const struct burrow_io_request *req)
 		return n;
 	default:
 		/* One that is no socket would be waited for in vain. */
-		if (!(burrow_file_hints(req->fd) & HINT_SOCKET))
+		if (!(burrow_file_hints(req) & HINT_SOCKET))
 			return call_plainly(req);
 		break;
 	}
@@ -317,7 +317,7 @@ static int64_t by_helper(struct burrow_thread **self,
 	int64_t ret;
 
 	if (req->op == IO_WRITE && len > PIPE_BUF &&
-	    !(burrow_file_hints(req->fd) & HINT_REGULAR))
+	    !(burrow_file_hints(req) & HINT_REGULAR))
 		req->len = PIPE_BUF;
 	req->job = &job;
 	ret = burrow_io_wait_one(self, req, why, deadline);
@@ -334,6 +334,7 @@ static int64_t wait_ready(struct burrow_thread **self,
 		.op = IO_POLL,
 		.fd = req->fd,
 		.flags = POLLIN,
+		.file = req->file,
 	};
 
 	if (req->op == IO_WRITE || req->op == IO_SEND || req->op == IO_CONNECT)
@@ -363,7 +364,7 @@ static bool is_file_op(const struct burrow_io_request *req)
 	if (req->op == IO_OPENAT)
 		return true;
 	return req->op == IO_FSYNC || req->op == IO_CONNECT ||
-	       req->offset >= 0 || burrow_file_hints(req->fd) & HINT_REGULAR;
+	       req->offset >= 0 || burrow_file_hints(req) & HINT_REGULAR;
 }
 
 static int64_t epoll_run(struct burrow_thread **self,

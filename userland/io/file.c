@@ -62,21 +62,6 @@ static struct burrow_file *make(int fd)
 	return burrow_file_of(fd);
 }
 
-/* How many calls there were before, and the bit. */
-static inline uint32_t count_up(struct burrow_file *file)
-{
-	if (burrow_solo)
-		return file->state++;
-	return __atomic_fetch_add(&file->state, 1, __ATOMIC_ACQ_REL);
-}
-
-static inline uint32_t count_down(struct burrow_file *file)
-{
-	if (burrow_solo)
-		return --file->state;
-	return __atomic_sub_fetch(&file->state, 1, __ATOMIC_ACQ_REL);
-}
-
 /* But for the one who closes it. */
 static bool is_alone(const struct burrow_file *file)
 {
@@ -85,7 +70,8 @@ static bool is_alone(const struct burrow_file *file)
 }
 
 /* The closer is alone now: let it go on. */
-static void wake_closer(struct burrow_thread *self, struct burrow_file *file)
+void burrow_file_wake_closer(struct burrow_thread *self,
+			     struct burrow_file *file)
 {
 	struct goroutine *closer = NULL;
 
@@ -97,12 +83,6 @@ static void wake_closer(struct burrow_thread *self, struct burrow_file *file)
 	burrow_lock_drop(&file->lock);
 	if (closer)
 		burrow_ready(self, closer);
-}
-
-void burrow_file_put(struct burrow_thread *self, struct burrow_file *file)
-{
-	if (burrow_unlikely(count_down(file) == (BURROW_FILE_CLOSING | 1)))
-		wake_closer(self, file);
 }
 
 /* Waits until it is closed. 0, -ETIMEDOUT, -ENOMEM. */
@@ -133,7 +113,8 @@ struct burrow_file *burrow_file_get(struct burrow_thread **self, int fd,
 	*err = -ENOMEM;
 	if (burrow_unlikely(!file))
 		return NULL;
-	while (burrow_unlikely(count_up(file) & BURROW_FILE_CLOSING)) {
+	while (burrow_unlikely(burrow_file_count(file, 1) &
+			       BURROW_FILE_CLOSING)) {
 		burrow_file_put(*self, file);
 		*err = wait_barred(self, file, deadline);
 		if (*err)
@@ -142,14 +123,11 @@ struct burrow_file *burrow_file_get(struct burrow_thread **self, int fd,
 	return file;
 }
 
-uint8_t burrow_file_hints(int fd)
+uint8_t burrow_file_ask(struct burrow_file *file, int fd)
 {
-	struct burrow_file *file = burrow_file_of(fd);
-	uint8_t hints = __atomic_load_n(&file->hints, __ATOMIC_RELAXED);
+	uint8_t hints;
 	struct stat st;
 
-	if (burrow_likely(hints & HINT_KNOWN))
-		return hints;
 	hints = HINT_KNOWN;
 	if (!fstat(fd, &st)) {
 		if (S_ISSOCK(st.st_mode))
@@ -161,9 +139,9 @@ uint8_t burrow_file_hints(int fd)
 	return hints;
 }
 
-bool burrow_file_link(struct burrow_file *file, struct burrow_io_request *req,
-		      int proc)
+bool burrow_file_link(struct burrow_io_request *req, int proc)
 {
+	struct burrow_file *file = req->file;
 	bool open;
 
 	req->waiter->elem = req;
@@ -177,8 +155,10 @@ bool burrow_file_link(struct burrow_file *file, struct burrow_io_request *req,
 	return open;
 }
 
-void burrow_file_unlink(struct burrow_file *file, struct burrow_io_request *req)
+void burrow_file_unlink(struct burrow_io_request *req)
 {
+	struct burrow_file *file = req->file;
+
 	burrow_lock_take(&file->lock);
 	burrow_waitq_remove(&file->waiting, req->waiter);
 	burrow_lock_drop(&file->lock);
@@ -210,7 +190,7 @@ static int set_closing(struct burrow_thread **self, struct burrow_file *file,
 		ret = wait_barred(self, file, deadline);
 		if (ret)
 			return ret;
-		count_up(file);
+		burrow_file_count(file, 1);
 	}
 }
 

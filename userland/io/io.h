@@ -51,6 +51,7 @@
 
 #include "../sched/sched.h"
 
+struct burrow_file;
 struct burrow_helper_job;
 struct burrow_io_call;
 struct burrow_io_ring;
@@ -84,6 +85,7 @@ enum burrow_io_op {
  * @result:	as the system call's, or a negative errno
  * @state:	enum burrow_io_state; the ring's holder's
  * @more:	receive: there was more when it was done
+ * @file:	the descriptor's entry, NULL: it is not waited for on one
  * @call:	what it is part of
  * @waiter:	its place in the file's list; result: what epoll waits for
  * @job:	what a helper is to do, NULL: the engine does it
@@ -101,6 +103,7 @@ struct burrow_io_request {
 	int64_t offset;
 	socklen_t *addr_len;
 	int64_t result;
+	struct burrow_file *file;
 	struct burrow_io_call *call;
 	struct burrow_waiter *waiter;
 	struct burrow_helper_job *job;
@@ -208,7 +211,17 @@ extern unsigned int burrow_io_uring_entries;
 extern unsigned int burrow_io_uring_cq_entries;
 
 /* ring.c: the processor's ring, made if need be; NULL: *@err says why. */
-struct burrow_io_ring *burrow_io_ring_get(struct burrow_thread *self, int *err);
+struct burrow_io_ring *burrow_io_ring_make(struct burrow_thread *self,
+					   int *err);
+
+static inline struct burrow_io_ring *
+burrow_io_ring_get(struct burrow_thread *self, int *err)
+{
+	struct burrow_io_ring *ring = self->proc->io;
+
+	return burrow_likely(ring != NULL) ? ring :
+					     burrow_io_ring_make(self, err);
+}
 
 /* For doctor: makes a ring and takes it down again. 0 or a negative errno. */
 int burrow_io_engine_try(const struct burrow_io_engine *engine);
@@ -276,19 +289,43 @@ enum burrow_file_hint {
  */
 struct burrow_file *burrow_file_get(struct burrow_thread **self, int fd,
 				    int64_t deadline, int *err);
-void burrow_file_put(struct burrow_thread *self, struct burrow_file *file);
+void burrow_file_wake_closer(struct burrow_thread *self,
+			     struct burrow_file *file);
 
-/* The entry of a descriptor that has one: between get and put. */
+/* How many calls there are now, and the bit. */
+static inline uint32_t burrow_file_count(struct burrow_file *file, int by)
+{
+	if (burrow_solo)
+		return file->state += by;
+	return __atomic_add_fetch(&file->state, by, __ATOMIC_ACQ_REL);
+}
+
+static inline void burrow_file_put(struct burrow_thread *self,
+				   struct burrow_file *file)
+{
+	if (burrow_unlikely(burrow_file_count(file, -1) ==
+			    (BURROW_FILE_CLOSING | 1)))
+		burrow_file_wake_closer(self, file);
+}
+
+/* The entry of a descriptor, NULL: it has none. */
 struct burrow_file *burrow_file_of(int fd);
 
 /* What is likely of it, found out by asking the first time. */
-uint8_t burrow_file_hints(int fd);
+uint8_t burrow_file_ask(struct burrow_file *file, int fd);
+
+static inline uint8_t burrow_file_hints(const struct burrow_io_request *req)
+{
+	uint8_t hints = __atomic_load_n(&req->file->hints, __ATOMIC_RELAXED);
+
+	return burrow_likely(hints & HINT_KNOWN) ?
+		       hints :
+		       burrow_file_ask(req->file, req->fd);
+}
 
 /* False: it is being closed, the request must not start. */
-bool burrow_file_link(struct burrow_file *file, struct burrow_io_request *req,
-		      int proc);
-void burrow_file_unlink(struct burrow_file *file,
-			struct burrow_io_request *req);
+bool burrow_file_link(struct burrow_io_request *req, int proc);
+void burrow_file_unlink(struct burrow_io_request *req);
 
 /* What is known of a descriptor now, for one that may have an entry. */
 void burrow_file_fresh(int fd, uint8_t hints);

@@ -24,13 +24,14 @@ static void put_all(struct burrow_thread *self, const struct spot *s)
 	uint32_t i;
 
 	for (i = 0; i < s->count; i++)
-		burrow_file_put(self, burrow_file_of(s->requests[i].fd));
+		burrow_file_put(self, s->requests[i].file);
 }
 
 /* Those of @fds that are descriptors; gets their entries. 0 or an errno. */
 static int fill(struct burrow_thread **self, struct spot *s,
 		const struct pollfd *fds, nfds_t nfds, int64_t deadline)
 {
+	struct burrow_file *file;
 	nfds_t i;
 	int err;
 
@@ -38,7 +39,8 @@ static int fill(struct burrow_thread **self, struct spot *s,
 	for (i = 0; i < nfds; i++) {
 		if (fds[i].fd < 0)
 			continue;
-		if (!burrow_file_get(self, fds[i].fd, deadline, &err)) {
+		file = burrow_file_get(self, fds[i].fd, deadline, &err);
+		if (!file) {
 			put_all(*self, s);
 			return err;
 		}
@@ -46,6 +48,7 @@ static int fill(struct burrow_thread **self, struct spot *s,
 			.op = IO_POLL,
 			.fd = fds[i].fd,
 			.flags = fds[i].events,
+			.file = file,
 			.waiter = &s->waiters[s->count],
 		};
 		s->count++;

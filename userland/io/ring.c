@@ -85,13 +85,11 @@ static struct burrow_io_ring *ring_of_uring(struct burrow_proc *proc)
 }
 #endif
 
-struct burrow_io_ring *burrow_io_ring_get(struct burrow_thread *self, int *err)
+struct burrow_io_ring *burrow_io_ring_make(struct burrow_thread *self, int *err)
 {
 	struct burrow_proc *proc = self->proc;
-	struct burrow_io_ring *ring = proc->io;
+	struct burrow_io_ring *ring;
 
-	if (burrow_likely(ring != NULL))
-		return ring;
 	ring = ring_of_uring(proc);
 	if (!ring)
 		ring = ring_open(&burrow_io_epoll, proc, err);

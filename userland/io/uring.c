@@ -53,6 +53,7 @@ enum tag {
  * struct uring - an io_uring of a processor
  * @ring:	what all engines have
  * @uring:	liburing's
+ * @clock:	burrow_runtime.clock when the kernel was last entered by the way
  * @armed_by:	thread that the read of the eventfd was armed by, or NULL
  * @arm:	counts these reads
  * @count:	where it reads to
@@ -60,6 +61,7 @@ enum tag {
 struct uring {
 	struct burrow_io_ring ring;
 	struct io_uring uring;
+	uint32_t clock;
 	struct burrow_thread *armed_by;
 	uint64_t arm;
 	uint64_t count;
@@ -122,7 +124,7 @@ static void prepare(struct io_uring_sqe *sqe,
 		io_uring_prep_recv(sqe, req->fd, req->buf, req->len,
 				   req->flags);
 		/* One that is no socket would be waited for before it is told. */
-		if (burrow_file_hints(req->fd) & HINT_SOCKET)
+		if (burrow_file_hints(req) & HINT_SOCKET)
 			sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 		break;
 	case IO_SEND:
@@ -285,20 +287,37 @@ static void uring_sleep(struct burrow_thread *self, struct uring *u,
 		reap(self, u);
 }
 
+/*
+ * Whether to enter the kernel now: the more goes through at one go the better,
+ * as long as there is anything else to run; but not later than the monitor's
+ * next look at the clock.
+ */
+static bool is_worth_it(const struct uring *u)
+{
+	const struct io_uring_sq *sq = &u->uring.sq;
+	unsigned int waiting, flags;
+
+	waiting = sq->sqe_tail - __atomic_load_n(sq->khead, __ATOMIC_RELAXED);
+	flags = __atomic_load_n(sq->kflags, __ATOMIC_RELAXED);
+	if (!waiting && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+		return false;
+	return waiting >= burrow_io_uring_entries / 2 ||
+	       burrow_runq_empty(u->ring.proc) ||
+	       burrow_runtime.clock != u->clock;
+}
+
 static void uring_poll(struct burrow_thread *self, struct burrow_io_ring *ring,
 		       int64_t until)
 {
 	struct uring *u = of(ring);
-	unsigned int submit, flags;
-
 	if (until) {
 		uring_sleep(self, u, until);
 		return;
 	}
-	submit = flush(&u->uring);
-	flags = __atomic_load_n(u->uring.sq.kflags, __ATOMIC_RELAXED);
-	if (submit || flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
-		enter(u, submit);
+	if (is_worth_it(u)) {
+		u->clock = burrow_runtime.clock;
+		enter(u, flush(&u->uring));
+	}
 	reap(self, u);
 }
 
@@ -368,14 +387,13 @@ static int64_t attempt(struct burrow_thread *self,
 	switch (req->op) {
 	case IO_READ:
 	case IO_WRITE:
-		if (req->offset < 0 &&
-		    !(burrow_file_hints(req->fd) & HINT_REGULAR))
+		if (req->offset < 0 && !(burrow_file_hints(req) & HINT_REGULAR))
 			return -EAGAIN;
 		n = req->op == IO_READ ? burrow_io_try_read(req) :
 					 burrow_io_try_write(req);
 		return n == -EOPNOTSUPP ? -EAGAIN : n;
 	case IO_RECV:
-		hints = burrow_file_of(req->fd)->hints;
+		hints = burrow_file_hints(req);
 		if (!(hints & HINT_MORE) && !is_nonblocking(req))
 			return -EAGAIN;
 		n = recv(req->fd, req->buf, req->len,
@@ -400,6 +418,7 @@ static int64_t wait_ready(struct burrow_thread **self,
 	struct burrow_io_request poll = {
 		.op = IO_POLL,
 		.fd = req->fd,
+		.file = req->file,
 		.flags = req->op == IO_WRITE || req->op == IO_SEND ? POLLOUT :
 								     POLLIN,
 	};

@@ -29,22 +29,14 @@ static void deadline_passed(struct burrow_thread *self,
 		burrow_io_kick(ring->proc);
 }
 
-static struct burrow_file *file_of(const struct burrow_io_request *req)
-{
-	if (req->op == IO_OPENAT || req->op == IO_RESOLVE)
-		return NULL;
-	return burrow_file_of(req->fd);
-}
-
 static void start(struct burrow_io_ring *ring, struct burrow_io_request *req)
 {
-	struct burrow_file *file = file_of(req);
 	int ret = 0;
 
 	req->state = IO_IDLE;
 	req->waiter->queue = NULL;
 	req->waiter->g = req->call->g;
-	if (file && !burrow_file_link(file, req, ring->proc->index))
+	if (req->file && !burrow_file_link(req, ring->proc->index))
 		ret = -ECANCELED;
 	if (!ret)
 		ret = ring->engine->start(ring, req);
@@ -60,45 +52,55 @@ static void start(struct burrow_io_ring *ring, struct burrow_io_request *req)
 static void finish(struct burrow_io_call *call, struct burrow_io_request *req)
 {
 	if (req->waiter->queue)
-		burrow_file_unlink(file_of(req), req);
+		burrow_file_unlink(req);
 	if (!call->why || (req->result != -ECANCELED && req->result != -EINTR &&
 			   req->result != -ERESTARTSYS))
 		return;
 	req->result = call->why == IO_TIMEOUT ? -ETIMEDOUT : -ECANCELED;
 }
 
+static int set_deadline(struct burrow_thread *self, struct burrow_io_call *call)
+{
+	if (burrow_likely(call->deadline == BURROW_FOREVER))
+		return 0;
+	call->g->timeout.fire = deadline_passed;
+	return burrow_timeout_set(self, &call->g->timeout, call->deadline);
+}
+
+/* They have been started. */
+static void wait(struct burrow_thread **self, struct burrow_io_call *call,
+		 enum goroutine_reason why)
+{
+	if (burrow_likely(call->left))
+		*self = burrow_park(*self, why, NULL);
+	if (burrow_unlikely(call->deadline != BURROW_FOREVER))
+		burrow_timeout_cancel(&call->g->timeout);
+}
+
 int burrow_io_wait(struct burrow_thread **self, struct burrow_io_call *call,
 		   enum goroutine_reason why)
 {
-	struct goroutine *g = (*self)->current;
 	uint32_t i;
-	int err = 0;
+	int err;
 
 	call->ring = burrow_io_ring_get(*self, &err);
 	if (!call->ring)
 		return err;
-	call->g = g;
+	call->g = (*self)->current;
 	call->left = 0;
 	call->why = IO_NOT;
 	call->mailed = false;
 	for (i = 0; i < call->count; i++)
 		call->requests[i].call = call;
-	g->waiter.elem = &call->requests[0];
-	if (call->deadline != BURROW_FOREVER) {
-		g->timeout.fire = deadline_passed;
-		err = burrow_timeout_set(*self, &g->timeout, call->deadline);
-		if (err)
-			return err;
-	}
+	call->g->waiter.elem = &call->requests[0];
+	err = set_deadline(*self, call);
+	if (err)
+		return err;
 	for (i = 0; i < call->count; i++)
 		start(call->ring, &call->requests[i]);
 	if (call->left && call->left < call->count)
 		burrow_io_cancel(call, IO_ENOUGH);
-	if (call->left)
-		*self = burrow_park(*self, why, NULL);
-
-	if (call->deadline != BURROW_FOREVER)
-		burrow_timeout_cancel(&g->timeout);
+	wait(self, call, why);
 	for (i = 0; i < call->count; i++)
 		finish(call, &call->requests[i]);
 	if (call->why)
@@ -110,14 +112,29 @@ int64_t burrow_io_wait_one(struct burrow_thread **self,
 			   struct burrow_io_request *req,
 			   enum goroutine_reason why, int64_t deadline)
 {
-	struct burrow_io_call call = {
-		.requests = req,
-		.count = 1,
-		.deadline = deadline,
-	};
+	struct burrow_io_call call;
 	int err;
 
-	req->waiter = &(*self)->current->waiter;
-	err = burrow_io_wait(self, &call, why);
-	return err ? err : req->result;
+	call.ring = burrow_io_ring_get(*self, &err);
+	if (burrow_unlikely(!call.ring))
+		return err;
+	call.g = (*self)->current;
+	call.requests = req;
+	call.count = 1;
+	call.left = 0;
+	call.deadline = deadline;
+	call.why = IO_NOT;
+	call.mailed = false;
+	req->call = &call;
+	req->waiter = &call.g->waiter;
+	req->waiter->elem = req;
+	err = set_deadline(*self, &call);
+	if (err)
+		return err;
+	start(call.ring, req);
+	wait(self, &call, why);
+	finish(&call, req);
+	if (burrow_unlikely(call.why))
+		burrow_io_forget(&call);
+	return req->result;
 }
