@@ -139,25 +139,34 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 }
 
 /*
- * Of the innermost frame the function counts, not the place in it: a switch may
- * be there more than once, to the next goroutine and to the thread's loop.
+ * What counts of a frame: where it is. Of the innermost one, and where the
+ * scheduler parks, the function: a switch may be there more than once, to the
+ * next goroutine and to the thread's loop.
  */
+static uintptr_t place_in(const struct burrow_trace *trace, unsigned int i)
+{
+	void *at = (void *)trace->first[i], *fn;
+
+	if (i > 2)
+		return (uintptr_t)at;
+	fn = _Unwind_FindEnclosingFunction(at);
+	if (!i || fn == (void *)burrow_park || fn == (void *)burrow_park_call ||
+	    fn == (void *)burrow_pass)
+		return (uintptr_t)fn;
+	return (uintptr_t)at;
+}
+
 static uint64_t hash_of(const struct group *g)
 {
 	uint64_t hash = mix(g->doing, (uintptr_t)g->reason);
 	unsigned int i;
-	void *at;
 
 	hash = mix(hash, (uintptr_t)g->site);
 	hash = mix(hash, g->bound);
 	hash = mix(hash, g->tid);
 	hash = mix(hash, g->trace.frames);
-	for (i = 0; i < g->trace.frames && i < BURROW_TRACE_FIRST; i++) {
-		at = (void *)g->trace.first[i];
-		hash = mix(hash,
-			   (uintptr_t)(i ? at :
-					   _Unwind_FindEnclosingFunction(at)));
-	}
+	for (i = 0; i < g->trace.frames && i < BURROW_TRACE_FIRST; i++)
+		hash = mix(hash, place_in(&g->trace, i));
 	for (i = 0;
 	     g->trace.frames > BURROW_TRACE_FIRST && i < BURROW_TRACE_LAST; i++)
 		hash = mix(hash, g->trace.last[i]);
