@@ -157,15 +157,20 @@ static int spawn_foreign(int class, const char *name, void (*fn)(void *arg),
 	return ret;
 }
 
+/* In burrow_blocking() too we are without a processor. */
+static bool is_foreign(const struct burrow_thread *self)
+{
+	return !self || __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
+				ATTENTION_BLOCKING;
+}
+
 static int go(int class, const char *name, void (*fn)(void *arg), void *arg,
 	      void *site)
 {
 	struct burrow_thread *self = burrow_self();
 	int ret;
 
-	/* In burrow_blocking() too we are without a processor. */
-	if (!self || __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
-			     ATTENTION_BLOCKING)
+	if (burrow_unlikely(is_foreign(self)))
 		return spawn_foreign(class, name, fn, arg, site);
 	self = burrow_enter_self(self, "burrow_go");
 	ret = burrow_spawn(self, class < 0 ? burrow_runtime.class : class, name,
@@ -322,6 +327,7 @@ static int open_pool(const struct burrow_config *config)
 static void reset(struct burrow_runtime *rt)
 {
 	rt->queue = (struct goroutine_queue){ 0 };
+	rt->fresh = (struct goroutine_queue){ 0 };
 	rt->free = (struct goroutine_queue){ 0 };
 	rt->queued = 0;
 	rt->names = NULL;

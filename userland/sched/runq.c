@@ -14,24 +14,26 @@
  * can't have overwritten them, because it writes no further than 256 past the
  * head that it read.
  *
+ * Goroutines that have not run yet have a ring of their own, under a lock. The
+ * youngest runs first: it needs the stack that was just given back, and of a
+ * tree of goroutines few branches are alive at a time; thieves take the oldest,
+ * which are the largest branches (as in Cilk: Blumofe and Leiserson 1999). So
+ * that none waits for ever the oldest of them has its turn too, see pick_fair().
+ *
  * With one processor there are no thieves, and nothing here is atomic.
  */
 #include "runq.h"
 
-void burrow_global_push(struct goroutine *g)
+static void publish(struct burrow_runtime *rt)
 {
-	goroutine_queue_push(&burrow_runtime.queue, g);
-	__atomic_store_n(&burrow_runtime.queued, burrow_runtime.queue.count,
+	__atomic_store_n(&rt->queued, rt->queue.count + rt->fresh.count,
 			 __ATOMIC_RELAXED);
 }
 
-static struct goroutine *global_pop(void)
+void burrow_global_push(struct goroutine *g)
 {
-	struct goroutine *g = goroutine_queue_pop(&burrow_runtime.queue);
-
-	__atomic_store_n(&burrow_runtime.queued, burrow_runtime.queue.count,
-			 __ATOMIC_RELAXED);
-	return g;
+	goroutine_queue_push(&burrow_runtime.queue, g);
+	publish(&burrow_runtime);
 }
 
 /* The older half of a full ring goes where all may take from, and @g too. */
@@ -71,23 +73,97 @@ void burrow_runq_told_in_vain(struct burrow_proc *proc)
 		proc->skip_max = proc->skip_max * 2 + 1;
 }
 
-/* One to run, and as many more for the ring as half of it takes. */
+/* With the lock, which is dropped: the older half of a full ring, and @g. */
+void burrow_fresh_spill(struct burrow_proc *proc, struct goroutine *g)
+{
+	struct goroutine *batch[BURROW_QUEUE_LEN / 2];
+	struct burrow_fresh *f = &proc->fresh;
+	uint32_t i;
+
+	for (i = 0; i < BURROW_QUEUE_LEN / 2; i++)
+		batch[i] = f->ring[(f->head + i) % BURROW_QUEUE_LEN];
+	__atomic_store_n(&f->head, f->head + i, __ATOMIC_RELAXED);
+	f->ring[f->tail % BURROW_QUEUE_LEN] = g;
+	__atomic_store_n(&f->tail, f->tail + 1, __ATOMIC_RELEASE);
+	burrow_lock_drop(&f->lock);
+
+	pthread_mutex_lock(&burrow_runtime.lock);
+	for (i = 0; i < BURROW_QUEUE_LEN / 2; i++)
+		goroutine_queue_push(&burrow_runtime.fresh, batch[i]);
+	publish(&burrow_runtime);
+	pthread_mutex_unlock(&burrow_runtime.lock);
+}
+
+struct goroutine *burrow_fresh_steal(struct burrow_proc *thief,
+				     struct burrow_proc *victim)
+{
+	struct goroutine *batch[BURROW_QUEUE_LEN / 2];
+	struct burrow_fresh *f = &victim->fresh;
+	uint32_t i, n;
+
+	if (burrow_fresh_empty(victim))
+		return NULL;
+	burrow_lock_take(&f->lock);
+	n = thief == victim ? f->head != f->tail :
+			      (f->tail - f->head + 1) / 2;
+	for (i = 0; i < n; i++)
+		batch[i] = f->ring[(f->head + i) % BURROW_QUEUE_LEN];
+	__atomic_store_n(&f->head, f->head + n, __ATOMIC_RELAXED);
+	burrow_lock_drop(&f->lock);
+	for (i = 1; i < n; i++)
+		burrow_fresh_push(thief, batch[i]);
+	return n ? batch[0] : NULL;
+}
+
+/* With runtime.lock: this processor's share of a global queue, half a ring at most. */
+static size_t share(const struct burrow_runtime *rt,
+		    const struct goroutine_queue *queue)
+{
+	size_t n = (queue->count + rt->nr_procs - 1) / rt->nr_procs;
+
+	return n < BURROW_QUEUE_LEN / 2 ? n : BURROW_QUEUE_LEN / 2;
+}
+
+/* One to run, and more for the own queues, which are empty. */
 struct goroutine *burrow_global_take(struct burrow_proc *proc)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
-	struct goroutine *g, *more;
-	size_t n;
+	struct goroutine *batch[BURROW_QUEUE_LEN / 2];
+	struct goroutine_queue *queue = &rt->queue;
+	size_t i, n;
+	bool fresh;
 
 	if (!__atomic_load_n(&rt->queued, __ATOMIC_RELAXED))
 		return NULL;
 	pthread_mutex_lock(&rt->lock);
-	n = rt->queued / rt->nr_procs;
-	if (n > BURROW_QUEUE_LEN / 2)
-		n = BURROW_QUEUE_LEN / 2;
-	g = global_pop();
-	while (n-- && proc->tail - proc->head < BURROW_QUEUE_LEN / 2 &&
-	       (more = global_pop()))
-		burrow_runq_push(proc, more);
+	fresh = !queue->count;
+	if (fresh)
+		queue = &rt->fresh;
+	n = share(rt, queue);
+	for (i = 0; i < n; i++)
+		batch[i] = goroutine_queue_pop(queue);
+	publish(rt);
+	pthread_mutex_unlock(&rt->lock);
+	for (i = 1; i < n; i++) {
+		if (fresh)
+			burrow_fresh_push(proc, batch[i]);
+		else
+			burrow_runq_push(proc, batch[i]);
+	}
+	return n ? batch[0] : NULL;
+}
+
+/* One that has run before, or came from outside. */
+struct goroutine *burrow_global_take_one(void)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct goroutine *g;
+
+	if (!__atomic_load_n(&rt->queued, __ATOMIC_RELAXED))
+		return NULL;
+	pthread_mutex_lock(&rt->lock);
+	g = goroutine_queue_pop(&rt->queue);
+	publish(rt);
 	pthread_mutex_unlock(&rt->lock);
 	return g;
 }
@@ -106,6 +182,14 @@ static struct goroutine *steal_next(struct burrow_proc *victim)
 	return g;
 }
 
+static struct goroutine *steal_other(struct burrow_proc *thief,
+				     struct burrow_proc *victim, bool next)
+{
+	struct goroutine *g = burrow_fresh_steal(thief, victim);
+
+	return g || !next ? g : steal_next(victim);
+}
+
 struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 				    struct burrow_proc *victim, bool next)
 {
@@ -116,7 +200,7 @@ struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 		n = __atomic_load_n(&victim->tail, __ATOMIC_ACQUIRE) - head;
 		n -= n / 2;
 		if (!n)
-			return next ? steal_next(victim) : NULL;
+			return steal_other(thief, victim, next);
 		if (n > BURROW_QUEUE_LEN / 2)
 			continue; /* head and tail were not of one moment */
 		for (i = 0; i < n; i++)

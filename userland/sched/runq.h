@@ -16,6 +16,7 @@ struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 void burrow_runq_told_in_vain(struct burrow_proc *proc);
 void burrow_global_push(struct goroutine *g); /* under runtime.lock */
 struct goroutine *burrow_global_take(struct burrow_proc *proc);
+struct goroutine *burrow_global_take_one(void);
 
 /* By the holder: at the tail. */
 static inline void burrow_runq_push(struct burrow_proc *proc,
@@ -86,12 +87,59 @@ static inline struct goroutine *burrow_runq_set_next(struct burrow_proc *proc,
 	return old;
 }
 
+void burrow_fresh_spill(struct burrow_proc *proc, struct goroutine *g);
+
+/* By the holder: one that has not run yet. */
+static inline void burrow_fresh_push(struct burrow_proc *proc,
+				     struct goroutine *g)
+{
+	struct burrow_fresh *f = &proc->fresh;
+
+	burrow_lock_take(&f->lock);
+	if (burrow_unlikely(f->tail - f->head == BURROW_QUEUE_LEN)) {
+		burrow_fresh_spill(proc, g);
+		return;
+	}
+	f->ring[f->tail % BURROW_QUEUE_LEN] = g;
+	__atomic_store_n(&f->tail, f->tail + 1, __ATOMIC_RELEASE);
+	burrow_lock_drop(&f->lock);
+}
+
+static inline bool burrow_fresh_empty(const struct burrow_proc *proc)
+{
+	return __atomic_load_n(&proc->fresh.head, __ATOMIC_ACQUIRE) ==
+	       __atomic_load_n(&proc->fresh.tail, __ATOMIC_ACQUIRE);
+}
+
+/* By the holder: the youngest. */
+static inline struct goroutine *burrow_fresh_pop(struct burrow_proc *proc)
+{
+	struct burrow_fresh *f = &proc->fresh;
+	struct goroutine *g = NULL;
+
+	if (burrow_fresh_empty(proc))
+		return NULL;
+	burrow_lock_take(&f->lock);
+	if (f->head != f->tail) {
+		g = f->ring[(f->tail - 1) % BURROW_QUEUE_LEN];
+		__atomic_store_n(&f->tail, f->tail - 1, __ATOMIC_RELAXED);
+	}
+	burrow_lock_drop(&f->lock);
+	return g;
+}
+
+/* The oldest half of another's, or of one's own: the oldest is returned. */
+struct goroutine *burrow_fresh_steal(struct burrow_proc *thief,
+				     struct burrow_proc *victim);
+
 static inline struct goroutine *burrow_runq_pop(struct burrow_proc *proc)
 {
 	struct goroutine *g = burrow_runq_take_next(proc);
 
-	if (!g)
-		return burrow_runq_pop_ring(proc);
+	if (!g) {
+		g = burrow_runq_pop_ring(proc);
+		return g ? g : burrow_fresh_pop(proc);
+	}
 	if (burrow_unlikely(proc->next_told))
 		burrow_runq_told_in_vain(proc);
 	return g;
@@ -100,7 +148,8 @@ static inline struct goroutine *burrow_runq_pop(struct burrow_proc *proc)
 static inline bool burrow_runq_empty(const struct burrow_proc *proc)
 {
 	return __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE) ==
-	       __atomic_load_n(&proc->tail, __ATOMIC_ACQUIRE);
+		       __atomic_load_n(&proc->tail, __ATOMIC_ACQUIRE) &&
+	       burrow_fresh_empty(proc);
 }
 
 #endif /* BURROW_RUNQ_H */

@@ -47,6 +47,7 @@
 #include "sched.h"
 
 #define FAIR_EVERY 61 /* switches between looks at the global queue */
+#define FAIR_MS 10 /* between turns of the oldest that has not run */
 #define CLOCK_EVERY 16 /* switches between looks at the clock and at I/O */
 #define DECAY_EVERY 4096 /* switches between looks at warm stacks */
 #define DECAY_NS 1000000000LL
@@ -127,13 +128,11 @@ void burrow_ready(struct burrow_thread *self, struct goroutine *g)
 	burrow_wake_one();
 }
 
-/*
- * A goroutine that has not run yet runs next, and the one that was to moves to
- * the ring: of a tree of them that is spawned depth first few are alive at once.
- */
 void burrow_ready_new(struct burrow_thread *self, struct goroutine *g)
 {
-	burrow_ready_last(self, g);
+	g->state = GOROUTINE_RUNNABLE;
+	burrow_fresh_push(self->proc, g);
+	wake_for_work();
 }
 
 void burrow_ready_last(struct burrow_thread *self, struct goroutine *g)
@@ -174,11 +173,23 @@ static bool must_look(struct burrow_thread *self, uint64_t tick)
 	       __atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED);
 }
 
-/* Two that wake each other must not keep all others waiting. */
+/*
+ * Neither two that wake each other nor young ones may keep all others waiting:
+ * the global queue and the ring have their turns, and every few milliseconds the
+ * oldest of those that have not run yet. More often would begin branch after
+ * branch of a tree that is best gone through one by one.
+ */
 static struct goroutine *pick_fair(struct burrow_proc *proc)
 {
-	struct goroutine *g = burrow_global_take(proc);
+	uint32_t now = burrow_runtime.clock;
+	struct goroutine *g = NULL;
 
+	if (now - proc->fair_at >= FAIR_MS) {
+		proc->fair_at = now;
+		g = burrow_fresh_steal(proc, proc);
+	}
+	if (!g)
+		g = burrow_global_take_one();
 	return g ? g : burrow_runq_pop_ring(proc);
 }
 
@@ -218,7 +229,8 @@ static void give_stack(struct burrow_thread *self, struct goroutine *g)
 	}
 	self->start_fn = g->fn;
 	self->start_arg = g->arg;
-	memset(g->exceptions, 0, sizeof(g->exceptions));
+	g->exceptions[0] = 0;
+	g->exceptions[1] = 0;
 	g->context = burrow_arch_make(burrow_stack_top(&g->stack), entry);
 }
 

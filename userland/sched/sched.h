@@ -158,6 +158,20 @@ struct burrow_io_ring;
 struct burrow_cells;
 
 /**
+ * struct burrow_fresh - goroutines that have not run yet
+ * @lock:	over it, but that @head and @tail are read without it as hints
+ * @head:	the oldest
+ * @tail:	where the next is put
+ * @ring:	them
+ */
+struct burrow_fresh {
+	struct burrow_lock lock;
+	uint32_t head;
+	uint32_t tail;
+	struct goroutine *ring[BURROW_QUEUE_LEN];
+};
+
+/**
  * struct burrow_proc - what a thread needs to run goroutines
  * @head:	next of the ring to run; thieves move it too
  * @tail:	where the next is put; the holder alone moves it
@@ -167,6 +181,7 @@ struct burrow_cells;
  * @skip:	readies into @next still to pass before an idle one is woken
  * @skip_max:	what @skip begins with; see burrow_ready()
  * @next_told:	somebody was woken for what is in @next
+ * @fresh:	goroutines that have not run yet
  * @thread:	who holds it, NULL: nobody; written under runtime.lock
  * @index:	its number
  * @active:	it may run; under runtime.lock
@@ -183,6 +198,7 @@ struct burrow_cells;
  * @created:	goroutines ever started here
  * @ended:	goroutines ended here
  * @switches:	how often one was switched to here; the monitor reads it
+ * @fair_at:	runtime.clock when the oldest of @fresh had its turn
  * @decay_at:	when warm stacks are looked at next
  * @region_at:	memory for objects: from here
  * @region_end:	to here
@@ -205,6 +221,8 @@ struct burrow_proc {
 	struct goroutine *ring[BURROW_QUEUE_LEN];
 	uint32_t head __attribute__((aligned(64)));
 
+	struct burrow_fresh fresh __attribute__((aligned(64)));
+
 	struct burrow_thread *thread __attribute__((aligned(64)));
 	int index;
 	bool active;
@@ -222,6 +240,7 @@ struct burrow_proc {
 	uint64_t id_end;
 	uint64_t created;
 	uint64_t ended;
+	uint32_t fair_at;
 	int64_t decay_at;
 	char *region_at;
 	char *region_end;
@@ -350,7 +369,8 @@ struct burrow_remains;
  * @pool:	of stacks; outlives the run where threads are still in C code
  * @class:	of stacks where no other is asked
  * @queue:	goroutines that any processor may run; under @lock
- * @queued:	its length, for a look without the lock
+ * @fresh:	the same of those that have not run yet; under @lock
+ * @queued:	length of both, for a look without the lock
  * @slabs:	of goroutines; under @lock
  * @free:	goroutine structs to use again; under @lock
  * @names:	of named goroutines, to use again; under @lock
@@ -391,6 +411,7 @@ struct burrow_runtime {
 	struct burrow_stack_pool *pool;
 	int class;
 	struct goroutine_queue queue;
+	struct goroutine_queue fresh;
 	size_t queued;
 	struct burrow_slab *slabs;
 	struct goroutine_queue free;

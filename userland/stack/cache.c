@@ -87,6 +87,8 @@ static struct burrow_stack_warm *warm_new(struct burrow_stack_cache *cache,
 		burrow_stack_unkeep(cache->pool, class, watermark(class));
 		return NULL;
 	}
+	warm->mark = watermark(class);
+	warm->deep = burrow_stack_class_stride(class) > DEEP_STRIDE;
 	cache->warm[class] = warm;
 	return warm;
 }
@@ -122,9 +124,9 @@ void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,
 		}
 	}
 
-	if (warm->count == watermark(class))
+	if (warm->count == warm->mark)
 		give_oldest(cache, class, (warm->count + 1) / 2);
-	if (burrow_stack_class_stride(class) > DEEP_STRIDE)
+	if (warm->deep)
 		burrow_stack_trim(stack, 1, DEEP_KEEP);
 	burrow_stack_label(stack, 0);
 	warm->stacks[warm->count++] = *stack;

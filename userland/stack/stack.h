@@ -318,11 +318,15 @@ static inline void burrow_stack_label(const struct burrow_stack *stack,
  * @stacks:	what is kept; the oldest is first
  * @count:	how many
  * @idle:	least @count since the last decay: these were not needed
+ * @mark:	how many are kept at most
+ * @deep:	they may hide much memory: trimmed when put
  */
 struct burrow_stack_warm {
 	struct burrow_stack stacks[BURROW_STACK_WARM];
 	uint32_t count;
 	uint32_t idle;
+	uint32_t mark;
+	bool deep;
 };
 
 /**
