@@ -440,10 +440,13 @@ void burrow_remains_put(struct burrow_remains *remains)
 	free(remains);
 }
 
-/* Everybody leaves at the next call, or now if he sleeps. */
-static void dismiss(struct burrow_runtime *rt)
+/*
+ * Everybody leaves at the next call, or now if he sleeps. Returns all of them:
+ * who stops the world from now on finds none, and the list can be taken apart.
+ */
+static struct burrow_thread *dismiss(struct burrow_runtime *rt)
 {
-	struct burrow_thread *t;
+	struct burrow_thread *t, *all;
 
 	pthread_mutex_lock(&burrow_world);
 	pthread_mutex_lock(&rt->lock);
@@ -452,10 +455,13 @@ static void dismiss(struct burrow_runtime *rt)
 				  __ATOMIC_SEQ_CST);
 		burrow_thread_kick(t);
 	}
+	all = rt->threads;
+	rt->threads = NULL;
 	pthread_mutex_unlock(&rt->lock);
 	pthread_mutex_unlock(&burrow_world);
 	/* Pairs with the light barrier in burrow_enter_self(). */
 	burrow_barrier_heavy();
+	return all;
 }
 
 /*
@@ -495,12 +501,10 @@ static void wait_for_threads(struct burrow_runtime *rt,
 {
 	struct burrow_thread *t, *next;
 
-	dismiss(rt);
-	for (t = rt->threads; t; t = next) {
+	for (t = dismiss(rt); t; t = next) {
 		next = t->next;
 		wait_for(rt, t, remains);
 	}
-	rt->threads = NULL;
 }
 
 static void runtime_close(struct burrow_runtime *rt)
