@@ -163,7 +163,8 @@ static bool unit_read(struct cursor *c, struct unit *u)
 	if (u->version >= 4)
 		take(&u->tables, 1); /* operations in an instruction */
 	take(&u->tables, 1); /* whether rows are statements */
-	u->line_base = (int8_t)number(&u->tables, 1);
+	u->line_base = number(&u->tables, 1);
+	u->line_base -= u->line_base & 0x80 ? 0x100 : 0; /* it has a sign */
 	u->line_range = number(&u->tables, 1);
 	u->opcode_base = number(&u->tables, 1);
 	u->lengths = take(&u->tables, u->opcode_base ? u->opcode_base - 1 : 0);
