@@ -22,7 +22,9 @@ for page in "$top"/Documentation/man/*.[1-9]; do
 	check "$name is there" cmp "$page" "$dest/usr/share/man/man${name##*.}/$name"
 done
 
-export PKG_CONFIG_LIBDIR=$dest/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$dest
+# Ours from where it was installed, what it needs from the system.
+system=$(pkg-config --variable pc_path pkg-config)
+export PKG_CONFIG_LIBDIR=$dest/usr/lib/pkgconfig:$system PKG_CONFIG_SYSROOT_DIR=$dest
 cat >"$dest/consumer.c" <<'END'
 #include <burrow.h>
 #include <linux/burrow.h>

@@ -7,7 +7,7 @@
 here=$(dirname "$(realpath "$0")")
 top=$(realpath "$here/../..")
 so=$top/build/libburrow.so.0
-header=$top/userland/include/burrow.h
+headers=$(echo "$top"/userland/include/burrow.h "$top"/userland/include/burrow/*.h)
 . "$here/../tap.sh"
 
 work=$(mktemp -d)
@@ -15,10 +15,9 @@ trap 'rm -rf "$work"' EXIT
 
 # Function names that the header declares.
 declared() {
-	grep -oE '\bburrow_[a-z_]+\(' "$header" | tr -d '(' |
-		while read -r f; do
-			grep -qE "^[a-z].*\b$f\(" "$header" && echo "$f"
-		done | sort -u
+	cat $headers | grep -vE '^(static|#)' |
+		grep -oE '^[a-z].*\bburrow_[a-z0-9_]+\(|^burrow_[a-z0-9_]+\(' |
+		grep -oE 'burrow_[a-z0-9_]+\($' | tr -d '(' | sort -u
 }
 
 is "exports what the header declares, no less and no more" \
@@ -28,7 +27,7 @@ is "exports no data" \
 	"$(nm -D --defined-only "$so" | awk '$2 !~ /^[TA]$/ {print $3}')" ""
 is "needs libc and the compiler's own library" \
 	"$(readelf -d "$so" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' |
-		grep -vE '^(libc|libgcc_s|ld-linux.*)\.so' )" ""
+		grep -vE '^(libc|libgcc_s|liburing|ld-linux.*)\.so' )" ""
 
 documented() {
 	for f in $(declared); do
@@ -49,7 +48,8 @@ static int start(void *arg)
 {
 	if (burrow_go(other, arg))
 		return 1;
-	burrow_yield();
+	while (burrow_num_goroutines() > 1)
+		burrow_yield();
 	return *(int *)arg == 1 ? 0 : 2;
 }
 int main(void) { int n = 0; return burrow_run(0, start, &n); }

@@ -336,6 +336,23 @@ burrow_park_call(struct burrow_thread *self, enum goroutine_reason why,
 	return leave_for(self, pick(self), AFTER_CALL);
 }
 
+static void queue_global(struct goroutine *g, void *arg)
+{
+	(void)arg;
+	burrow_ready_foreign(g);
+}
+
+/*
+ * Those in the ring run first, and then, because we wait in the global queue,
+ * those that have not run yet.
+ */
+static struct burrow_thread *pass_to_fresh(struct burrow_thread *self,
+					   struct goroutine *next)
+{
+	self->after_fn = queue_global;
+	return leave_for(self, next, AFTER_CALL);
+}
+
 struct burrow_thread *burrow_pass(struct burrow_thread *self)
 {
 	struct goroutine *next = pick(self);
@@ -343,6 +360,8 @@ struct burrow_thread *burrow_pass(struct burrow_thread *self)
 
 	if (!next)
 		return self;
+	if (burrow_unlikely(!burrow_fresh_empty(self->proc)))
+		return pass_to_fresh(self, next);
 	if (burrow_solo) {
 		/* Nobody can take it from the queue before we are gone. */
 		self->current->state = GOROUTINE_RUNNABLE;
