@@ -220,6 +220,11 @@ static void run_race(struct __test_metadata *_metadata, struct race *r)
 	if (r->flags & BURROW_TRIM_LAZY)
 		threads[n++] = thread_start(needs_pages, r);
 	nap_ms(seconds_of_stress(8) * 1000);
+	/* A slow machine has more time. */
+	for (i = 0; i < 10 * time_scale() &&
+		    (r->wakes <= 100 || r->trimmed <= 100 || !r->refused);
+	     i++)
+		nap_ms(1000);
 	stop = true;
 	for (i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
