@@ -20,7 +20,7 @@ struct burrow_event;
 /**
  * burrow_event_new() - something that goroutines wait for and others notify
  *
- * From any thread, before burrow_run() too.
+ * From any thread, before burrow_run() too; it may be used in several runs.
  *
  * Return: the event, NULL if there is no memory.
  */
@@ -29,6 +29,8 @@ struct burrow_event *burrow_event_new(void);
 /**
  * burrow_event_free() - give an event back
  * @event:	nobody waits for it or notifies it any more; may be NULL
+ *
+ * From any thread. Who was woken by it may free it at once.
  */
 void burrow_event_free(struct burrow_event *event);
 
@@ -65,12 +67,13 @@ void burrow_notify(struct burrow_event *event);
  * burrow_signal_chan() - receive a signal as a message
  * @signo:	which
  *
- * Handles the signal until burrow_run() returns. Elements are ints, the signal's
- * number; up to 16 wait in the channel, more are dropped, and several at once
- * may be one.
+ * Handles the signal until burrow_run() returns; the handler from before is set
+ * again then. Elements are ints, the signal's number; up to 16 wait in the
+ * channel, more are dropped, and several at once may be one. Asked for again it
+ * is the same channel.
  *
- * Return: the channel, NULL if @signo can't be caught or there is no memory. For
- * goroutines only.
+ * Return: the channel, NULL if @signo can't be caught or is the runtime's own
+ * (SIGSEGV, SIGBUS, the stop signal), or there is no memory. For goroutines only.
  */
 struct burrow_chan *burrow_signal_chan(int signo);
 
