@@ -156,8 +156,8 @@ void burrow_wake_one(void)
 static void spin_begin(struct burrow_thread *self)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
-	uint32_t busy = rt->nr_active -
-			__atomic_load_n(&rt->nr_idle, __ATOMIC_RELAXED);
+	uint32_t busy =
+		rt->nr_active - __atomic_load_n(&rt->nr_idle, __ATOMIC_RELAXED);
 
 	if (2 * __atomic_load_n(&rt->spinning, __ATOMIC_RELAXED) >= busy)
 		return;
@@ -173,12 +173,24 @@ static void spin_end(struct burrow_thread *self)
 		burrow_wake_one();
 }
 
+/* Those that are to go, too, as long as they hold something. */
+static uint32_t count_victims(const struct burrow_runtime *rt)
+{
+	uint32_t n = rt->nr_procs;
+
+	if (__atomic_load_n(&rt->nr_active, __ATOMIC_RELAXED) > n) {
+		while (rt->procs[n])
+			n++;
+	}
+	return n;
+}
+
 /* From all others once, beginning anywhere. */
 static struct goroutine *steal_round(struct burrow_thread *self, bool last)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_proc *proc = self->proc, *victim;
-	uint32_t i, n = rt->nr_procs, at = burrow_random(proc) % n;
+	uint32_t i, n = count_victims(rt), at = burrow_random(proc) % n;
 	struct goroutine *g;
 	int64_t now = 0;
 
@@ -186,8 +198,9 @@ static struct goroutine *steal_round(struct burrow_thread *self, bool last)
 		victim = rt->procs[(at + i) % n];
 		if (victim == proc || !victim)
 			continue;
-		if (last && __atomic_load_n(&victim->timers.next,
-					    __ATOMIC_RELAXED) != BURROW_FOREVER) {
+		if (last &&
+		    __atomic_load_n(&victim->timers.next, __ATOMIC_RELAXED) !=
+			    BURROW_FOREVER) {
 			now = now ? now : burrow_now();
 			burrow_timers_run(self, &victim->timers, now);
 			g = burrow_runq_pop(proc);
@@ -309,6 +322,10 @@ static void idle(struct burrow_thread *self)
 			io_sleep(self, until);
 		else
 			burrow_futex_sleep(self, until);
+	} else {
+		/* It may not be to be had yet: let the world stop. */
+		burrow_leave(self);
+		burrow_reenter(self);
 	}
 	idle_end(self, proc);
 }
