@@ -154,7 +154,8 @@ TEST_ON(each_notification_wakes_one_in_order)
 	int i;
 
 	event = burrow_event_new();
-	arrived = woken = 0;
+	arrived = 0;
+	woken = 0;
 	for (i = 0; i < WAITERS; i++) {
 		burrow_go(wait_in_line, (void *)(intptr_t)i);
 		wait_until(&arrived, i + 1);

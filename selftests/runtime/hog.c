@@ -31,7 +31,8 @@ static void start_hogs(void)
 {
 	int i, procs = burrow_set_procs(0);
 
-	stop = ran = 0;
+	stop = 0;
+	ran = 0;
 	for (i = 0; i < procs; i++)
 		burrow_go(hog_until_stop, NULL);
 }
@@ -173,7 +174,8 @@ static int64_t yield_beside_callers(void)
 	int64_t begin, took;
 	int i, procs = burrow_set_procs(0);
 
-	stop = ran = 0;
+	stop = 0;
+	ran = 0;
 	for (i = 0; i < procs; i++)
 		burrow_go(call_until_stop, NULL);
 	begin = burrow_now();
@@ -390,7 +392,12 @@ TEST_ON(nothing_is_lost_with_a_processor)
 	int i;
 
 	stop = 0;
-	sent = received = started = ended = stopped = fired = 0;
+	sent = 0;
+	received = 0;
+	started = 0;
+	ended = 0;
+	stopped = 0;
+	fired = 0;
 	for (i = 0; i < CHANS; i++) {
 		chans[i] = burrow_chan_new(sizeof(uint64_t), i);
 		burrow_go(receive_all, chans[i]);

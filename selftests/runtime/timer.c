@@ -43,7 +43,8 @@ TEST_ON(sleepers_are_never_early_and_seldom_late)
 	intptr_t ns;
 	int i;
 
-	early = soon = 0;
+	early = 0;
+	soon = 0;
 	for (i = 0; i < SLEEPERS; i++) {
 		ns = MS + next_random(&state) % (200 * MS);
 		CHECK(burrow_go(sleep_a_while, (void *)ns) == 0);
@@ -289,7 +290,8 @@ TEST_ON(stop_races_with_the_run)
 	uint32_t state = 3;
 	int i;
 
-	ran = prevented = 0;
+	ran = 0;
+	prevented = 0;
 	for (i = 0; i < 3; i++)
 		burrow_go(stop_them, ch);
 	for (i = 0; i < RACES; i++) {
@@ -323,7 +325,8 @@ TEST_ON(reset_races_with_the_run)
 	struct burrow_timer *t;
 	int i;
 
-	ran = prevented = 0;
+	ran = 0;
+	prevented = 0;
 	set = 1;
 	t = burrow_timer_new(0, 0, run_once, NULL);
 	for (i = 0; i < 3; i++)
