@@ -108,13 +108,21 @@ void burrow_thread_spare(struct burrow_thread *self)
 		burrow_futex_sleep(self, BURROW_FOREVER);
 }
 
-/* Gives the thread that @g is bound to our processor, if it has none. */
+/*
+ * Gives the thread that @g is bound to our processor, if it has none. If our own
+ * bound goroutine waits for us meanwhile we need it ourselves: @g has to wait.
+ */
 static void send_home(struct burrow_thread *self, struct goroutine *g)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_thread *home = g->bound;
 
 	pthread_mutex_lock(&rt->lock);
+	if (!home->proc && self->bound_ready) {
+		pthread_mutex_unlock(&rt->lock);
+		burrow_runq_push(self->proc, g);
+		return;
+	}
 	home->bound_ready = true;
 	if (home->proc) {
 		burrow_thread_kick(home);
