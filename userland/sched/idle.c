@@ -352,6 +352,8 @@ struct goroutine *burrow_find(struct burrow_thread *self)
 
 	if (self->bound_ready) {
 		self->bound_ready = false;
+		if (self->spinning)
+			spin_end(self);
 		return self->bound;
 	}
 	if (burrow_unlikely(self->proc->index >= burrow_runtime.nr_procs)) {

@@ -152,7 +152,8 @@ void burrow_proc_retire(struct burrow_thread *self)
 	burrow_leave(self);
 	burrow_world_stop(self);
 	moved = self->proc == proc && proc->index >= rt->nr_procs &&
-		burrow_runq_empty(proc) && move_timers(proc);
+		!self->bound_ready && burrow_runq_empty(proc) &&
+		move_timers(proc);
 	if (moved) {
 		pthread_mutex_lock(&rt->lock);
 		proc_stop(self, proc);
