@@ -593,6 +593,25 @@ TEST_ON(bound_goroutines_have_a_thread_of_their_own)
 	wait_for_others();
 }
 
+TEST_ON(bound_goroutines_survive_their_processors)
+{
+	uint32_t state = 3;
+	int i;
+
+	ran = 0;
+	between = burrow_chan_new(0, 3);
+	for (i = 0; i < BOUND; i++)
+		burrow_go(live_bound, &homes[i]);
+	for (i = 0; i < 10; i++)
+		burrow_go(live_free, NULL);
+	for (i = 0; i < 2000 && get(&ran) < BOUND; i++) {
+		change_procs(&state);
+		burrow_sleep(MS);
+	}
+	wait_until(&ran, BOUND);
+	wait_for_others();
+}
+
 TEST_ON(locks_of_a_thread_nest)
 {
 	pid_t home = tid();
