@@ -451,7 +451,7 @@ IO_TEST(files)
 	char *data = pattern(BIG), *back = malloc(BIG);
 	int fd, dirfd;
 
-	CHECK(mkdtemp(dir) != NULL);
+	CHECK(!!mkdtemp(dir));
 	dirfd = burrow_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
 	CHECK(dirfd >= 0);
 	CHECK_EQ(-ENOENT, burrow_openat(dirfd, "file", O_RDWR, 0));

@@ -67,7 +67,7 @@ static inline int count_fds(const char *kind)
 		if (len < 0)
 			continue;
 		target[len] = 0;
-		n += strstr(target, kind) != NULL;
+		n += !!strstr(target, kind);
 	}
 	return n;
 }
@@ -83,20 +83,35 @@ FIXTURE_VARIANT(io)
 	const char *procs;
 };
 
-/* clang-format off */
-#define IO_VARIANT(name, debug_, procs_)                     \
-	FIXTURE_VARIANT_ADD(io, name)                        \
-	{                                                    \
-		.debug = debug_, .procs = procs_             \
-	}
-/* clang-format on */
+FIXTURE_VARIANT_ADD(io, uring_1){
+	.debug = "uring=1",
+	.procs = "1",
+};
 
-IO_VARIANT(uring_1, "uring=1", "1");
-IO_VARIANT(uring_2, "uring=1", "2");
-IO_VARIANT(uring_8, "uring=1", "8");
-IO_VARIANT(epoll_1, "uring=0", "1");
-IO_VARIANT(epoll_2, "uring=0", "2");
-IO_VARIANT(epoll_8, "uring=0", "8");
+FIXTURE_VARIANT_ADD(io, uring_2){
+	.debug = "uring=1",
+	.procs = "2",
+};
+
+FIXTURE_VARIANT_ADD(io, uring_8){
+	.debug = "uring=1",
+	.procs = "8",
+};
+
+FIXTURE_VARIANT_ADD(io, epoll_1){
+	.debug = "uring=0",
+	.procs = "1",
+};
+
+FIXTURE_VARIANT_ADD(io, epoll_2){
+	.debug = "uring=0",
+	.procs = "2",
+};
+
+FIXTURE_VARIANT_ADD(io, epoll_8){
+	.debug = "uring=0",
+	.procs = "8",
+};
 
 FIXTURE_SETUP(io)
 {

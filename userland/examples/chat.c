@@ -48,10 +48,11 @@ struct guest {
 
 static struct burrow_mutex room;
 static struct guest *guests;
+static int nr_guests;
 
-static void put(struct line *line)
+static void drop(struct line *line, int refs)
 {
-	if (!__atomic_sub_fetch(&line->refs, 1, __ATOMIC_ACQ_REL))
+	if (!__atomic_sub_fetch(&line->refs, refs, __ATOMIC_ACQ_REL))
 		free(line);
 }
 
@@ -61,6 +62,7 @@ static void say(const struct guest *from, const char *format, ...)
 static void say(const struct guest *from, const char *format, ...)
 {
 	struct line *line = malloc(sizeof(*line));
+	int unsent = 1; /* our own */
 	struct guest *g;
 	va_list ap;
 
@@ -69,18 +71,16 @@ static void say(const struct guest *from, const char *format, ...)
 	va_start(ap, format);
 	line->len = vsnprintf(line->text, sizeof(line->text), format, ap);
 	va_end(ap);
-	line->refs = 1;
 
 	burrow_mutex_lock(&room);
+	/* Before the first of them can be through with it. */
+	line->refs = nr_guests + 1;
 	for (g = guests; g; g = g->next) {
-		if (g == from)
-			continue;
-		__atomic_add_fetch(&line->refs, 1, __ATOMIC_RELAXED);
-		if (burrow_chan_try_send(g->lines, &line))
-			put(line);
+		if (g == from || burrow_chan_try_send(g->lines, &line))
+			unsent++;
 	}
 	burrow_mutex_unlock(&room);
-	put(line);
+	drop(line, unsent);
 }
 
 static void write_lines(void *arg)
@@ -90,7 +90,7 @@ static void write_lines(void *arg)
 
 	while (burrow_chan_recv(g->lines, &line) == 1) {
 		burrow_send(g->fd, line->text, line->len, MSG_NOSIGNAL);
-		put(line);
+		drop(line, 1);
 	}
 	burrow_waitgroup_done(&g->writer);
 }
@@ -106,6 +106,7 @@ static int enter(struct guest *g)
 	burrow_mutex_lock(&room);
 	g->next = guests;
 	guests = g;
+	nr_guests++;
 	burrow_mutex_unlock(&room);
 	say(g, "* %s is here\n", g->name);
 	return 0;
@@ -119,6 +120,7 @@ static void leave(struct guest *g)
 	for (p = &guests; *p != g; p = &(*p)->next)
 		;
 	*p = g->next;
+	nr_guests--;
 	burrow_mutex_unlock(&room);
 	burrow_chan_close(g->lines);
 	burrow_waitgroup_wait(&g->writer);
@@ -151,7 +153,7 @@ static int read_line(int fd, struct reader *r, char line[LINE_BYTES + 1])
 	len = end ? end - r->buf : r->have;
 	memcpy(line, r->buf, len);
 	line[len] = 0;
-	len += end != NULL;
+	len += !!end;
 	r->have -= len;
 	memmove(r->buf, r->buf + len, r->have);
 	line[strcspn(line, "\r")] = 0;

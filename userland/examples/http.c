@@ -175,7 +175,8 @@ static int skip_body(struct conn *c, long long len)
 
 	while (len > (long long)(c->have - c->used)) {
 		len -= c->have - c->used;
-		c->have = c->used = 0;
+		c->have = 0;
+		c->used = 0;
 		ret = flush(c);
 		if (ret)
 			return ret;

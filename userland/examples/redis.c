@@ -104,7 +104,7 @@ static struct part *part_of(uint64_t hash)
 static void grow(struct part *part)
 {
 	size_t mask = part->places ? part->mask * 2 + 1 : 15, i;
-	struct entry **places = calloc(mask + 1, sizeof(*places)), *e;
+	struct entry **places = calloc(mask + 1, sizeof(struct entry *)), *e;
 
 	if (!places)
 		return;
@@ -159,8 +159,9 @@ static struct entry *make(struct part *part, struct text key, uint64_t hash)
 	if (!part->places)
 		return NULL;
 	p = find(part, key, hash);
-	if (*p)
-		return *p;
+	e = *p;
+	if (e)
+		return e;
 	e = calloc(1, sizeof(*e) + key.len);
 	if (!e)
 		return NULL;
@@ -393,12 +394,14 @@ static void add(struct client *c, long long by)
 	long long n = 0;
 	char text[24];
 	bool done;
+	int len;
 
 	burrow_mutex_lock(&part->lock);
 	e = make(part, c->argv[1], hash);
 	done = e && (!e->value.data || number(e->value, &n)) &&
-	       !__builtin_add_overflow(n, by, &n) &&
-	       set_value(e, text, snprintf(text, sizeof(text), "%lld", n));
+	       !__builtin_add_overflow(n, by, &n);
+	len = snprintf(text, sizeof(text), "%lld", n);
+	done = done && set_value(e, text, len);
 	burrow_mutex_unlock(&part->lock);
 	if (done)
 		put_number(c, ':', n);
@@ -442,7 +445,7 @@ static void expire(struct client *c)
 	if (e)
 		e->expires = s > 0 ? burrow_now() + s * 1000000000 : 1;
 	burrow_mutex_unlock(&part->lock);
-	put_number(c, ':', e != NULL);
+	put_number(c, ':', !!e);
 }
 
 static void ttl(struct client *c)
@@ -606,6 +609,8 @@ static int parse(struct client *c)
 	long long n;
 	int ret;
 
+	if (at == c->in_len)
+		return 0;
 	ret = take_line(c, &at, &line);
 	if (ret != 1)
 		return ret;
@@ -644,7 +649,8 @@ static int receive(struct client *c)
 	char *more;
 	ssize_t n;
 
-	memmove(c->in, c->in + c->at, c->in_len - c->at);
+	if (c->at)
+		memmove(c->in, c->in + c->at, c->in_len - c->at);
 	c->in_len -= c->at;
 	c->at = 0;
 	if (c->in_room - c->in_len < 4096) {

@@ -141,7 +141,7 @@ static int64_t call(const char *name, struct burrow_io_request *req,
 	if (burrow_unlikely(!self))
 		return -EPERM;
 	req->file = burrow_file_get(&self, req->fd, deadline, &err);
-	if (burrow_likely(req->file != NULL)) {
+	if (burrow_likely(!!req->file)) {
 		ret = run_data(&self, req, why, deadline);
 		burrow_file_put(self, req->file);
 	} else {

@@ -171,7 +171,8 @@ static int wait_events(const struct epoll *e, struct epoll_event *events,
 	}
 #ifdef SYS_epoll_pwait2
 	n = syscall(SYS_epoll_pwait2, e->fd, events, EVENTS, &ts, NULL, 0);
-	if (n >= 0 || errno != ENOSYS)
+	/* Before Linux 5.11, or with an old filter, there is no such call. */
+	if (n >= 0 || errno == EINTR)
 		return n;
 #endif
 	return epoll_wait(e->fd, events, EVENTS,

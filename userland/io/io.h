@@ -219,8 +219,7 @@ burrow_io_ring_get(struct burrow_thread *self, int *err)
 {
 	struct burrow_io_ring *ring = self->proc->io;
 
-	return burrow_likely(ring != NULL) ? ring :
-					     burrow_io_ring_make(self, err);
+	return burrow_likely(!!ring) ? ring : burrow_io_ring_make(self, err);
 }
 
 /* For doctor: makes a ring and takes it down again. 0 or a negative errno. */

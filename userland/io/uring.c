@@ -310,6 +310,7 @@ static void uring_poll(struct burrow_thread *self, struct burrow_io_ring *ring,
 		       int64_t until)
 {
 	struct uring *u = of(ring);
+
 	if (until) {
 		uring_sleep(self, u, until);
 		return;
@@ -337,7 +338,7 @@ static int uring_open(struct burrow_io_ring *ring)
 		return ret;
 	if ((p.features & FEATURES) != FEATURES) {
 		io_uring_queue_exit(&u->uring);
-		return -ENOSYS;
+		return -EOPNOTSUPP;
 	}
 	/* A child of fork() must not find the rings in its memory. */
 	io_uring_ring_dontfork(&u->uring);

@@ -112,19 +112,18 @@ int64_t burrow_io_wait_one(struct burrow_thread **self,
 			   struct burrow_io_request *req,
 			   enum goroutine_reason why, int64_t deadline)
 {
-	struct burrow_io_call call;
+	struct burrow_io_call call = {
+		.g = (*self)->current,
+		.requests = req,
+		.count = 1,
+		.deadline = deadline,
+	};
 	int err;
 
 	call.ring = burrow_io_ring_get(*self, &err);
 	if (burrow_unlikely(!call.ring))
 		return err;
-	call.g = (*self)->current;
-	call.requests = req;
-	call.count = 1;
-	call.left = 0;
-	call.deadline = deadline;
-	call.why = IO_NOT;
-	call.mailed = false;
+	/* cppcheck-suppress autoVariables ; both end with this call */
 	req->call = &call;
 	req->waiter = &call.g->waiter;
 	req->waiter->elem = req;
