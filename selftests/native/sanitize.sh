@@ -10,6 +10,12 @@ top=$(realpath "$here/../..")
 runtime=$top/selftests/runtime
 . "$here/../tap.sh"
 
+# Minutes of building and of slow programs: check-all asks for it.
+if [ -z "${BURROW_TEST_SANITIZERS:-}" ]; then
+	skip "BURROW_TEST_SANITIZERS is not set"
+	finish
+fi
+
 export BURROW_BACKEND=mmap
 # The runtime's own reports are tested, so faults are not the sanitizer's, and
 # goroutines that are left hold memory. A child of fork() may start a runtime.

@@ -369,7 +369,8 @@ static int stats_of(void *arg)
 
 	for (i = 0; i < 10; i++)
 		burrow_go(count_one, &n);
-	burrow_yield();
+	while (burrow_num_goroutines() > 1)
+		burrow_yield();
 	return burrow_stats(s);
 }
 
