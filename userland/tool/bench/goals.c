@@ -63,7 +63,7 @@ static const struct goal goals[] = {
 	  NULL },
 	{ "TCP echo, server CPU", "io", "ns/request", "ns/request", 0.70, false,
 	  "neco 9600, libdill 4900, libfiber 5200, Photon 5200" },
-	{ "TCP echo, p99", "io", "p99-ns", "p99-ns", 1.00, false, NULL },
+	{ "TCP echo, p99, us", "io", "p99-us", "p99-us", 1.00, false, NULL },
 };
 
 #define NGOALS (sizeof(goals) / sizeof(goals[0]))

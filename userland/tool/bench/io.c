@@ -147,8 +147,8 @@ static void record(const char *name, int procs, const uint64_t *answer)
 	results_add("io", name, "procs", procs, "ns/request", answer[CPU] / n);
 	results_add("io", name, "procs", procs, "wall-ns/request",
 		    answer[WALL] / n);
-	results_add("io", name, "procs", procs, "p50-ns", answer[MEDIAN]);
-	results_add("io", name, "procs", procs, "p99-ns", answer[P99]);
+	results_add("io", name, "procs", procs, "p50-us", answer[MEDIAN] / 1e3);
+	results_add("io", name, "procs", procs, "p99-us", answer[P99] / 1e3);
 }
 
 static int sample(size_t i, int procs, long connections)
