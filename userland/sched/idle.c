@@ -66,7 +66,7 @@ void burrow_futex_sleep(struct burrow_thread *self, int64_t until)
 	burrow_reenter(self);
 }
 
-static void io_sleep(struct burrow_thread *self, int64_t until)
+void burrow_io_sleep(struct burrow_thread *self, int64_t until)
 {
 	self->sleep_proc = self->proc;
 	if (!fall_asleep(self, SLEEP_IO))
@@ -233,6 +233,19 @@ static struct goroutine *steal(struct burrow_thread *self)
 	return g;
 }
 
+/*
+ * On the list of the idle, and yet something comes of it: it waits for I/O or a
+ * timer, or for the lock to leave the list, with what its I/O has made ready.
+ */
+static bool may_wake(struct burrow_proc *proc)
+{
+	/* The queue after the count: pairs with burrow_io_complete(). */
+	return __atomic_load_n(&proc->timers.set, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&proc->io_busy, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&proc->next, __ATOMIC_ACQUIRE) ||
+	       !burrow_runq_empty(proc);
+}
+
 /* Nothing runs, and nothing is under way that could make anything run. */
 static bool is_deadlock(const struct burrow_runtime *rt)
 {
@@ -244,7 +257,7 @@ static bool is_deadlock(const struct burrow_runtime *rt)
 	    __atomic_load_n(&rt->notified, __ATOMIC_SEQ_CST))
 		return false;
 	for (i = 0; rt->procs[i]; i++) {
-		if (rt->procs[i]->timers.set || rt->procs[i]->io_busy)
+		if (may_wake(rt->procs[i]))
 			return false;
 	}
 	return true;
@@ -319,7 +332,7 @@ static void idle(struct burrow_thread *self)
 		if (proc->cache.count && proc->decay_at < until)
 			until = proc->decay_at;
 		if (proc->io_busy)
-			io_sleep(self, until);
+			burrow_io_sleep(self, until);
 		else
 			burrow_futex_sleep(self, until);
 	} else {
@@ -357,6 +370,9 @@ struct goroutine *burrow_find(struct burrow_thread *self)
 		return self->bound;
 	}
 	if (burrow_unlikely(self->proc->index >= burrow_runtime.nr_procs)) {
+		/* It takes no work: another is to look for what it was woken for. */
+		if (self->spinning)
+			spin_end(self);
 		burrow_proc_retire(self);
 		return NULL;
 	}
