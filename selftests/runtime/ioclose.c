@@ -436,4 +436,31 @@ IO_TEST(many_at_once)
 	return 0;
 }
 
+IO_TEST(processors_go_while_requests_are_in_flight)
+{
+	int old = burrow_set_procs(4), fds[32][2], i;
+	struct outside o[32] = { 0 };
+
+	for (i = 0; i < 32; i++) {
+		CHECK_EQ(0, pipe(fds[i]));
+		memcpy(o[i].fds, fds[i], sizeof(fds[i]));
+		burrow_go(read_outside, &o[i]);
+	}
+	burrow_sleep(20 * MS);
+	CHECK_EQ(4, burrow_set_procs(1));
+	burrow_sleep(5 * MS);
+	for (i = 0; i < 32; i++)
+		CHECK_EQ(1, burrow_write(fds[i][1], "x", 1));
+	for (i = 0; i < 32; i++) {
+		while (!__atomic_load_n(&o[i].read_at, __ATOMIC_SEQ_CST))
+			burrow_sleep(MS);
+		close(fds[i][0]);
+		close(fds[i][1]);
+	}
+	many_pairs();
+	CHECK_EQ(1, burrow_set_procs(old));
+	many_pairs();
+	return 0;
+}
+
 TEST_HARNESS_MAIN

@@ -65,6 +65,9 @@ static int procs_set(struct burrow_runtime *rt, int n)
 		}
 		if (!proc->active)
 			proc_start(rt, proc);
+		else if (i >= rt->nr_procs && proc->thread)
+			/* On its way out, with I/O that it waits for. */
+			burrow_thread_kick(proc->thread);
 	}
 	rt->nr_procs = i;
 	burrow_solo = rt->nr_active == 1;
@@ -121,10 +124,6 @@ static void proc_stop(struct burrow_thread *self, struct burrow_proc *proc)
 	proc->active = false;
 	proc->thread = NULL;
 	self->proc = NULL;
-	if (self->spinning) {
-		self->spinning = false;
-		__atomic_sub_fetch(&rt->spinning, 1, __ATOMIC_SEQ_CST);
-	}
 	/* The one that is left comes to nothing that we hold. */
 	if (--rt->nr_active == 1)
 		__atomic_store_n(&burrow_solo, true, __ATOMIC_RELEASE);
@@ -139,13 +138,13 @@ void burrow_proc_retire(struct burrow_thread *self)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_proc *proc = self->proc;
-	int64_t now = burrow_now();
 	bool moved;
 
-	burrow_timers_run(self, &proc->timers, now);
+	burrow_timers_run(self, &proc->timers, burrow_now());
 	give_work_away(self);
 	if (proc->io_busy) {
-		burrow_io_poll(self, now + 1000000);
+		burrow_io_sleep(self, __atomic_load_n(&proc->timers.next,
+						      __ATOMIC_RELAXED));
 		return;
 	}
 	burrow_stack_cache_close(&proc->cache);

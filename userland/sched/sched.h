@@ -635,6 +635,7 @@ struct burrow_thread *burrow_switch_to_loop(struct burrow_thread *self,
 struct goroutine *burrow_find(struct burrow_thread *self);
 void burrow_thread_kick(struct burrow_thread *thread);
 void burrow_futex_sleep(struct burrow_thread *self, int64_t until);
+void burrow_io_sleep(struct burrow_thread *self, int64_t until);
 
 bool burrow_idle_remove(struct burrow_proc *proc); /* under runtime.lock */
 void burrow_cache_decay(struct burrow_proc *proc, int64_t now);
@@ -712,9 +713,10 @@ void burrow_crash_no_stack(struct goroutine *g, int err)
 void burrow_dump_all(int fd);
 
 /*
- * io/: what the scheduler asks of it. poll: submits what waits to be submitted, makes ready whoever is served, and waits until
- * that or @until (0: not at all); the holder of the processor calls it, inside
- * but where it waits: then it has left, and entered again when it comes back.
+ * io/: what the scheduler asks of it. poll: submits what waits to be submitted,
+ * makes ready whoever is served, and waits until that or @until (0: not at all);
+ * the loop of the processor's holder calls it, inside; where it waits it has
+ * left, and entered again when it comes back.
  * kick: ends the wait, from any thread. close: with the processor's holder
  * gone: it cancels and reaps what is under way.
  */
