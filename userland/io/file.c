@@ -144,7 +144,6 @@ bool burrow_file_link(struct burrow_io_request *req, int proc)
 	struct burrow_file *file = req->file;
 	bool open;
 
-	req->waiter->elem = req;
 	req->waiter->index = proc;
 	burrow_lock_take(&file->lock);
 	open = !(__atomic_load_n(&file->state, __ATOMIC_ACQUIRE) &

@@ -188,17 +188,12 @@ static bool serve_mail(struct burrow_thread *self, struct burrow_io_ring *ring)
 	return true;
 }
 
-static void post(struct burrow_io_ring *ring, struct burrow_io_request *req)
+void burrow_io_post(struct burrow_io_ring *ring, struct burrow_io_request *req)
 {
 	req->next = __atomic_load_n(&ring->done, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&ring->done, &req->next, req, true,
 					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
-}
-
-void burrow_io_post(struct burrow_io_ring *ring, struct burrow_io_request *req)
-{
-	post(ring, req);
 	burrow_io_kick(ring->proc);
 }
 
@@ -225,11 +220,6 @@ void burrow_io_complete(struct burrow_thread *self,
 
 	req->result = result;
 	req->state = IO_IDLE;
-	if (self && burrow_unlikely(call->g == self->current)) {
-		/* It is on its way out and polls: not before it is parked. */
-		post(call->ring, req);
-		return;
-	}
 	if (--call->left)
 		burrow_io_cancel(call, IO_ENOUGH);
 	else if (self)

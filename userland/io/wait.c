@@ -90,8 +90,10 @@ int burrow_io_wait(struct burrow_thread **self, struct burrow_io_call *call,
 	call->left = 0;
 	call->why = IO_NOT;
 	call->mailed = false;
-	for (i = 0; i < call->count; i++)
+	for (i = 0; i < call->count; i++) {
 		call->requests[i].call = call;
+		call->requests[i].waiter->elem = &call->requests[i];
+	}
 	call->g->waiter.elem = &call->requests[0];
 	err = set_deadline(*self, call);
 	if (err)
