@@ -3,12 +3,16 @@
  * The slow ends of lock.h: waiting for a lock, and the heavy barrier.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../arch/arch.h"
+#include "../debug/print.h"
 #include "lock.h"
 
 #define SPINS 100 /* looks before the CPU is offered to the holder */
@@ -35,17 +39,43 @@ static long membarrier(int command)
 	return syscall(SYS_membarrier, command, 0, 0);
 }
 
-/* Before the first thread starts, in each run: a child of fork() is not registered. */
+/* Where the kernel knows us; a child of fork() is another. */
+static pid_t registered;
+
+/* Before the first thread starts, in each run. */
 void burrow_barrier_open(void)
 {
+	registered = getpid();
 	burrow_barrier_fenced =
 		membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ||
 		membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }
 
+/*
+ * It worked when the runtime started, and without it nothing is safe. But where
+ * none was started in this process there is nobody to interrupt.
+ */
+static void barrier_refused(int err)
+{
+	if (registered != getpid())
+		return;
+	burrow_print(STDERR_FILENO,
+		     "burrow: membarrier(2) does not work any more: %s\n",
+		     strerror(err));
+	abort();
+}
+
 void burrow_barrier_heavy(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!burrow_barrier_fenced)
-		membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	if (burrow_barrier_fenced)
+		return;
+	while (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
+		if (errno != ENOMEM) {
+			barrier_refused(errno);
+			break;
+		}
+		/* The kernel wants a little memory for it on large machines. */
+		sched_yield();
+	}
 }

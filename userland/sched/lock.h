@@ -24,6 +24,14 @@
 #define burrow_likely(x) __builtin_expect(!!(x), 1)
 #define burrow_unlikely(x) __builtin_expect(!!(x), 0)
 
+/*
+ * For words that one side looks at without the lock under which the other
+ * writes them: whole, and once for each time it stands there. Neither orders
+ * anything; where an order matters, an atomic operation with a comment does it.
+ */
+#define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, value) __atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
+
 /* One processor: its holder is alone inside. Changed with the world stopped. */
 extern bool burrow_solo;
 

@@ -79,7 +79,8 @@ static struct burrow_timer_entry heap_pop(struct burrow_timers *t)
 {
 	struct burrow_timer_entry first = t->heap[0];
 
-	if (--t->count)
+	WRITE_ONCE(t->count, t->count - 1);
+	if (t->count)
 		sift_down(t, 0, t->heap[t->count]);
 	return first;
 }
@@ -88,8 +89,17 @@ static struct burrow_timer_entry heap_pop(struct burrow_timers *t)
 static bool stands(const struct burrow_timers *t,
 		   const struct burrow_timer_entry *entry)
 {
-	return entry->timeout->queued == entry->when &&
-	       entry->timeout->timers == t;
+	/* Pairs with heap_push() to another heap, which sets this one last. */
+	return __atomic_load_n(&entry->timeout->queued, __ATOMIC_ACQUIRE) ==
+		       entry->when &&
+	       READ_ONCE(entry->timeout->timers) == t;
+}
+
+/* From here on it may be set on another heap at any time. */
+static void leave_heap(struct burrow_timeout *timeout)
+{
+	/* Pairs with lock_heap(). */
+	__atomic_store_n(&timeout->queued, 0, __ATOMIC_RELEASE);
 }
 
 /* Throws out what would not fire, and makes a heap of the rest (Floyd 1964). */
@@ -103,9 +113,9 @@ static void compact(struct burrow_timers *t)
 		if (t->heap[i].timeout->when)
 			t->heap[n++] = t->heap[i];
 		else
-			t->heap[i].timeout->queued = 0;
+			leave_heap(t->heap[i].timeout);
 	}
-	t->count = n;
+	WRITE_ONCE(t->count, n);
 	for (i = n / 4 + 1; i-- > 0;) {
 		if (i < n)
 			sift_down(t, i, t->heap[i]);
@@ -140,9 +150,11 @@ static int heap_push(struct burrow_timers *t, struct burrow_timeout *timeout,
 	if (t->count == t->room &&
 	    make_room(t, t->room ? t->room * 2 : ROOM_FIRST))
 		return -ENOMEM;
-	timeout->timers = t;
-	timeout->queued = when;
-	sift_up(t, t->count++, entry);
+	WRITE_ONCE(timeout->timers, t);
+	/* Pairs with lock_heap() and stands(). */
+	__atomic_store_n(&timeout->queued, when, __ATOMIC_RELEASE);
+	WRITE_ONCE(t->count, t->count + 1);
+	sift_up(t, t->count - 1, entry);
 	publish(t);
 	return 0;
 }
@@ -157,7 +169,7 @@ static struct burrow_timers *lock_heap(struct burrow_thread *self,
 	struct burrow_timers *own = &self->proc->timers, *t = own;
 
 	if (__atomic_load_n(&timeout->queued, __ATOMIC_ACQUIRE))
-		t = timeout->timers;
+		t = READ_ONCE(timeout->timers);
 	burrow_lock_take(&t->lock);
 	if (t == own || timeout->queued)
 		return t;
@@ -171,6 +183,7 @@ int burrow_timeout_set(struct burrow_thread *self,
 {
 	struct burrow_timers *t = lock_heap(self, timeout);
 	bool was_set = timeout->when, sooner = false;
+	struct burrow_thread *holder;
 	int ret = 0;
 
 	if (when < 1)
@@ -180,33 +193,36 @@ int burrow_timeout_set(struct burrow_thread *self,
 		ret = heap_push(t, timeout, when);
 	}
 	if (!ret) {
-		timeout->when = when;
-		t->set += !was_set;
+		WRITE_ONCE(timeout->when, when);
+		WRITE_ONCE(t->set, t->set + !was_set);
 	}
 	burrow_lock_drop(&t->lock);
-	if (sooner && t->proc != self->proc && t->proc->thread)
-		burrow_thread_kick(t->proc->thread);
+	if (sooner && t->proc != self->proc) {
+		holder = READ_ONCE(t->proc->thread);
+		if (holder)
+			burrow_thread_kick(holder);
+	}
 	return ret;
 }
 
 bool burrow_timeout_take_back(struct burrow_timeout *timeout)
 {
-	struct burrow_timers *t = timeout->timers;
+	struct burrow_timers *t = READ_ONCE(timeout->timers);
 	bool was_set;
 
 	if (!t)
 		return false;
 	burrow_lock_take(&t->lock);
 	was_set = timeout->when;
-	timeout->when = 0;
-	t->set -= was_set;
+	WRITE_ONCE(timeout->when, 0);
+	WRITE_ONCE(t->set, t->set - was_set);
 	burrow_lock_drop(&t->lock);
 	return was_set;
 }
 
 bool burrow_timeout_cancel(struct burrow_timeout *timeout)
 {
-	struct burrow_timers *t = timeout->timers;
+	struct burrow_timers *t = READ_ONCE(timeout->timers);
 	bool was_set = burrow_timeout_take_back(timeout);
 	int spins = 0;
 
@@ -224,27 +240,32 @@ static struct burrow_timeout *due(struct burrow_timers *t, int64_t now)
 {
 	struct burrow_timer_entry entry;
 	struct burrow_timeout *timeout;
+	bool is_due;
 
 	while (t->count && t->heap[0].when <= now) {
 		entry = heap_pop(t);
 		timeout = entry.timeout;
 		if (!stands(t, &entry))
 			continue;
-		timeout->queued = 0;
 		if (timeout->when > now) {
 			/* There is room: one was just taken out. */
 			heap_push(t, timeout, timeout->when);
-		} else if (timeout->when) {
-			timeout->when = 0;
-			t->set--;
-			return timeout;
+			continue;
 		}
+		is_due = timeout->when;
+		if (is_due) {
+			WRITE_ONCE(timeout->when, 0);
+			WRITE_ONCE(t->set, t->set - 1);
+		}
+		leave_heap(timeout);
+		if (is_due)
+			return timeout;
 	}
 	return NULL;
 }
 
-size_t burrow_timers_run(struct burrow_thread *self,
-			 struct burrow_timers *t, int64_t now)
+size_t burrow_timers_run(struct burrow_thread *self, struct burrow_timers *t,
+			 int64_t now)
 {
 	struct burrow_timeout *timeout;
 	size_t n = 0;
@@ -276,7 +297,7 @@ int burrow_timers_move(struct burrow_timers *to, struct burrow_timers *from)
 		return -ENOMEM;
 	for (i = 0; i < from->count; i++) {
 		heap_push(to, from->heap[i].timeout, from->heap[i].when);
-		to->set++;
+		WRITE_ONCE(to->set, to->set + 1);
 	}
 	burrow_timers_close(from);
 	return 0;

@@ -77,7 +77,8 @@ static void fire(struct burrow_thread *self, struct burrow_timeout *timeout)
 	else
 		burrow_chan_offer(self, t->chan, &now);
 	burrow_lock_take(&t->lock);
-	next = t->stopped || timeout->when ? 0 : next_time(t, failed);
+	next = t->stopped || READ_ONCE(timeout->when) ? 0 :
+							next_time(t, failed);
 	/* There is room: our entry was taken out a moment ago. */
 	if (next)
 		burrow_timeout_set(self, timeout, next);

@@ -34,13 +34,19 @@ static uint32_t watermark(int class)
 	return n < BURROW_STACK_WARM ? n : BURROW_STACK_WARM;
 }
 
+/* burrow_stats() reads it at any time. */
+static void set_count(struct burrow_stack_cache *cache, uint32_t count)
+{
+	__atomic_store_n(&cache->count, count, __ATOMIC_RELAXED);
+}
+
 static void give_oldest(struct burrow_stack_cache *cache, int class, uint32_t n)
 {
 	struct burrow_stack_warm *warm = cache->warm[class];
 
 	burrow_stack_put(cache->pool, class, warm->stacks, n);
 	warm->count -= n;
-	cache->count -= n;
+	set_count(cache, cache->count - n);
 	if (warm->idle > warm->count)
 		warm->idle = warm->count;
 	memmove(warm->stacks, warm->stacks + n,
@@ -67,8 +73,7 @@ void burrow_stack_cache_drop(struct burrow_stack_cache *cache)
 
 	for (class = 0; class < BURROW_STACK_CLASSES; class ++) {
 		if (cache->warm[class])
-			munmap(cache->warm[class],
-			       sizeof(*cache->warm[class]));
+			munmap(cache->warm[class], sizeof(*cache->warm[class]));
 	}
 	burrow_stack_cache_open(cache, NULL);
 }
@@ -105,7 +110,7 @@ int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 	}
 
 	*stack = warm->stacks[--warm->count];
-	cache->count--;
+	set_count(cache, cache->count - 1);
 	if (warm->idle > warm->count)
 		warm->idle = warm->count;
 	return 0;
@@ -130,7 +135,7 @@ void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,
 		burrow_stack_trim(stack, 1, DEEP_KEEP);
 	burrow_stack_label(stack, 0);
 	warm->stacks[warm->count++] = *stack;
-	cache->count++;
+	set_count(cache, cache->count + 1);
 }
 
 void burrow_stack_cache_decay(struct burrow_stack_cache *cache)
