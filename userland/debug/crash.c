@@ -96,13 +96,14 @@ static void no_memory(const struct burrow_stack_arena *arena, uint32_t slot,
 
 static void on_fault(int sig, siginfo_t *info, void *ucontext)
 {
+	const struct burrow_stack_pool *pool = READ_ONCE(burrow_runtime.pool);
 	const struct burrow_stack_arena *arena = NULL;
 	struct goroutine *g = burrow_current();
 	int saved = errno;
 
 	/* The loop touches a new stack too: its first bytes. */
-	if (burrow_self() && info->si_code > 0)
-		arena = burrow_stack_find(burrow_runtime.pool, info->si_addr);
+	if (burrow_self() && pool && info->si_code > 0)
+		arena = burrow_stack_find(pool, info->si_addr);
 	if (arena && sig == SIGBUS) {
 		no_memory(arena,
 			  ((char *)info->si_addr - arena->base) / arena->stride,
@@ -183,7 +184,10 @@ int burrow_crash_thread_open(struct burrow_thread *self)
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return -errno;
-	mprotect(p, page, PROT_NONE);
+	if (mprotect(p, page, PROT_NONE)) {
+		munmap(p, page + SIGNAL_STACK);
+		return -ENOMEM;
+	}
 	self->signal_stack = p;
 	return 0;
 }

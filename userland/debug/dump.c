@@ -332,7 +332,7 @@ static void ask_threads(struct dump *dump)
 			continue;
 		answer = &dump->answers[dump->nr_answers++];
 		answer->g = g;
-		answer->tid = t->tid;
+		answer->tid = READ_ONCE(t->tid);
 		answer->blocking =
 			__atomic_load_n(&t->attention, __ATOMIC_RELAXED) &
 			ATTENTION_BLOCKING;
@@ -534,7 +534,10 @@ static void serve(void *arg)
 
 	burrow_world_stop(r->self);
 	pthread_mutex_lock(&burrow_runtime.lock);
-	r->ret = burrow_runtime.running ? 0 : -ESRCH;
+	/* At the end of a run its threads are on no list to be stopped. */
+	r->ret = burrow_runtime.running && !READ_ONCE(burrow_runtime.done) ?
+			 0 :
+			 -ESRCH;
 	if (!r->ret)
 		take(&dump);
 	pthread_mutex_unlock(&burrow_runtime.lock);

@@ -65,7 +65,7 @@ static void requeue(struct goroutine *g, void *arg)
 	struct burrow_runtime *rt = &burrow_runtime;
 
 	(void)arg;
-	g->state = GOROUTINE_RUNNABLE;
+	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	pthread_mutex_lock(&rt->lock);
 	rt->away--;
 	burrow_global_push(g);

@@ -65,10 +65,11 @@ static void after_fork_child(void)
 	pthread_mutex_unlock(&burrow_world);
 }
 
-/* Once in a process: handlers of fork() can't be taken back. */
-void burrow_fork_watch(void)
+/* Once in a process: handlers of fork() can't be taken back. 0 or -ENOMEM. */
+int burrow_fork_watch(void)
 {
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	return -pthread_atfork(before_fork, after_fork_parent,
+			       after_fork_child);
 }
 
 /* Below what the loop saved there; the red zone is not used across a call. */
@@ -115,7 +116,8 @@ static void give_up_proc(struct burrow_thread *self)
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_proc *proc = self->proc;
 
-	if (burrow_runq_empty(proc) && !proc->next && !rt->queued)
+	if (burrow_runq_empty(proc) && !READ_ONCE(proc->next) &&
+	    !READ_ONCE(rt->queued))
 		return;
 	pthread_mutex_lock(&rt->lock);
 	if (rt->spares && !self->bound) {
@@ -123,7 +125,7 @@ static void give_up_proc(struct burrow_thread *self)
 		__atomic_or_fetch(&self->attention, ATTENTION_LOST,
 				  __ATOMIC_SEQ_CST);
 		self->proc = NULL;
-		proc->thread = NULL;
+		WRITE_ONCE(proc->thread, NULL);
 		burrow_proc_man(proc);
 	}
 	pthread_mutex_unlock(&rt->lock);

@@ -162,8 +162,8 @@ static uint64_t next_id(struct burrow_proc *proc)
 	if (!proc)
 		return __atomic_add_fetch(shared, 1, __ATOMIC_RELAXED);
 	if (proc->id_next == proc->id_end) {
-		proc->id_end = __atomic_add_fetch(shared, ID_BATCH,
-						  __ATOMIC_RELAXED);
+		proc->id_end =
+			__atomic_add_fetch(shared, ID_BATCH, __ATOMIC_RELAXED);
 		proc->id_next = proc->id_end - ID_BATCH;
 	}
 	return ++proc->id_next;
@@ -191,7 +191,7 @@ struct goroutine *goroutine_new(struct burrow_thread *self)
 		g = struct_get();
 		if (!g)
 			return NULL;
-		burrow_runtime.created++;
+		WRITE_ONCE(burrow_runtime.created, burrow_runtime.created + 1);
 		init(g, next_id(NULL));
 		return g;
 	}
@@ -279,7 +279,7 @@ void goroutine_discard(struct burrow_proc *proc, struct goroutine *g)
 {
 	int i;
 
-	g->state = GOROUTINE_FREE;
+	WRITE_ONCE(g->state, GOROUTINE_FREE);
 	if (burrow_unlikely(g->name != NULL))
 		name_free(g);
 	/* The last in is in the cache: it is the next to be used. */
@@ -334,7 +334,7 @@ void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg)
 
 	for (slab = burrow_runtime.slabs; slab; slab = slab->next) {
 		for (i = 0; i < slab->used; i++) {
-			if (slab->g[i].state != GOROUTINE_FREE)
+			if (READ_ONCE(slab->g[i].state) != GOROUTINE_FREE)
 				fn(&slab->g[i], arg);
 		}
 	}

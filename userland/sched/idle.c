@@ -90,7 +90,7 @@ void burrow_thread_kick(struct burrow_thread *thread)
 
 static void idle_push(struct burrow_runtime *rt, struct burrow_proc *proc)
 {
-	proc->idle = true;
+	WRITE_ONCE(proc->idle, true);
 	proc->idle_next = rt->idle;
 	rt->idle = proc;
 	__atomic_store_n(&rt->nr_idle, rt->nr_idle + 1, __ATOMIC_SEQ_CST);
@@ -107,7 +107,7 @@ bool burrow_idle_remove(struct burrow_proc *proc)
 	for (p = &rt->idle; *p != proc; p = &(*p)->idle_next)
 		;
 	*p = proc->idle_next;
-	proc->idle = false;
+	WRITE_ONCE(proc->idle, false);
 	__atomic_store_n(&rt->nr_idle, rt->nr_idle - 1, __ATOMIC_SEQ_CST);
 	burrow_monitor_rouse();
 	return true;
@@ -125,12 +125,20 @@ static struct burrow_proc *idle_choose(const struct burrow_runtime *rt)
 	return rt->idle;
 }
 
+static bool is_inside(void)
+{
+	struct burrow_thread *self = burrow_self();
+
+	return self && READ_ONCE(self->inside);
+}
+
 void burrow_wake_one(void)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_thread *thread = NULL;
 	struct burrow_proc *proc;
 	uint32_t none = 0;
+	bool inside;
 
 	if (!__atomic_load_n(&rt->nr_idle, __ATOMIC_RELAXED) ||
 	    !__atomic_compare_exchange_n(&rt->spinning, &none, 1, false,
@@ -148,18 +156,21 @@ void burrow_wake_one(void)
 	}
 	if (!thread)
 		__atomic_sub_fetch(&rt->spinning, 1, __ATOMIC_SEQ_CST);
+	/* Threads go when nobody is inside any more; others need the lock. */
+	inside = is_inside();
+	if (thread && !inside)
+		burrow_thread_kick(thread);
 	pthread_mutex_unlock(&rt->lock);
-	if (thread)
+	if (thread && inside)
 		burrow_thread_kick(thread);
 }
 
 static void spin_begin(struct burrow_thread *self)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
-	uint32_t busy =
-		rt->nr_active - __atomic_load_n(&rt->nr_idle, __ATOMIC_RELAXED);
+	uint32_t busy = READ_ONCE(rt->nr_active) - READ_ONCE(rt->nr_idle);
 
-	if (2 * __atomic_load_n(&rt->spinning, __ATOMIC_RELAXED) >= busy)
+	if (2 * READ_ONCE(rt->spinning) >= busy)
 		return;
 	self->spinning = true;
 	__atomic_add_fetch(&rt->spinning, 1, __ATOMIC_SEQ_CST);
@@ -252,7 +263,7 @@ static bool is_deadlock(const struct burrow_runtime *rt)
 	int i;
 
 	if (rt->nr_idle != rt->nr_active || rt->away || rt->queued ||
-	    rt->unmanned || rt->done ||
+	    rt->unmanned || READ_ONCE(rt->done) ||
 	    __atomic_load_n(&rt->waiters, __ATOMIC_SEQ_CST) ||
 	    __atomic_load_n(&rt->notified, __ATOMIC_SEQ_CST))
 		return false;
@@ -278,7 +289,7 @@ static bool idle_begin(struct burrow_thread *self)
 	bool idle = false;
 
 	pthread_mutex_lock(&rt->lock);
-	if (!rt->queued && !rt->done && !self->bound_ready &&
+	if (!rt->queued && !READ_ONCE(rt->done) && !self->bound_ready &&
 	    self->proc->index < rt->nr_procs) {
 		idle = true;
 		idle_push(rt, self->proc);
@@ -352,7 +363,7 @@ static void serve(struct burrow_thread *self)
 		burrow_io_poll(self, 0);
 	if (__atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED))
 		burrow_events_serve(self);
-	if (proc->timers.count || proc->cache.count) {
+	if (READ_ONCE(proc->timers.count) || proc->cache.count) {
 		now = burrow_now();
 		burrow_timers_run(self, &proc->timers, now);
 		burrow_cache_decay(proc, now);
@@ -363,8 +374,9 @@ struct goroutine *burrow_find(struct burrow_thread *self)
 {
 	struct goroutine *g;
 
-	if (self->bound_ready) {
-		self->bound_ready = false;
+	/* Pairs with send_home(): what it did to our goroutine. */
+	if (__atomic_load_n(&self->bound_ready, __ATOMIC_ACQUIRE)) {
+		WRITE_ONCE(self->bound_ready, false);
 		if (self->spinning)
 			spin_end(self);
 		return self->bound;

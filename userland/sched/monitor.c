@@ -37,7 +37,7 @@
 
 #define PERIOD_NS 4000000LL
 #define HOG_NS 4000000LL
-#define THREAD_TRIES 250 /* periods */
+#define THREAD_NS 1000000000LL /* in which no thread can be had */
 
 /* From signal handlers too. */
 void burrow_bell(void)
@@ -66,40 +66,52 @@ static void wait_for_bell(uint32_t bell, int64_t ns)
 		ns == BURROW_FOREVER ? NULL : &ts, NULL, 0);
 }
 
-/*
- * Threads for processors that wait for one. That none can be had is told by the
- * system too late to refuse anything; after a second the program ends.
- */
-static void man_all(struct burrow_runtime *rt)
+/* Under runtime.lock: 0, or why one of them has to wait on. */
+static int man_each(struct burrow_runtime *rt)
 {
-	static int failed;
-	struct burrow_proc *proc, *left;
-	int ret = 0;
+	struct burrow_proc *proc, *left = rt->unmanned;
+	int ret, err = 0;
 
-	pthread_mutex_lock(&rt->lock);
-	left = rt->unmanned;
-	rt->unmanned = NULL;
+	WRITE_ONCE(rt->unmanned, NULL);
 	while ((proc = left)) {
 		left = proc->idle_next;
-		/* It may have to wait again, and then is on the list again. */
-		if (!proc->thread && rt->spares)
+		if (rt->spares) {
 			burrow_proc_man(proc);
-		else if (!proc->thread)
-			ret = burrow_thread_new(proc);
+			continue;
+		}
+		ret = burrow_thread_new(proc);
 		if (!ret)
 			continue;
+		err = ret;
 		proc->idle_next = rt->unmanned;
-		rt->unmanned = proc;
+		WRITE_ONCE(rt->unmanned, proc);
 	}
-	pthread_mutex_unlock(&rt->lock);
+	return err;
+}
 
-	failed = ret ? failed + 1 : 0;
-	if (failed < THREAD_TRIES)
+/*
+ * Threads for processors that wait for one. That none can be had is told by the
+ * system too late to refuse anything; after a second the program ends. @since:
+ * when it began to fail, 0: it does not.
+ */
+static void man_all(struct burrow_runtime *rt, int64_t now, int64_t *since)
+{
+	int ret, threads;
+
+	pthread_mutex_lock(&rt->lock);
+	ret = man_each(rt);
+	threads = rt->nr_threads;
+	pthread_mutex_unlock(&rt->lock);
+	if (!ret)
+		*since = 0;
+	else if (!*since)
+		*since = now;
+	if (!ret || now - *since < THREAD_NS)
 		return;
 	burrow_print(
 		STDERR_FILENO,
 		"burrow: no thread for a processor (there are %d): %s: see ulimit -u and the pids limit of the cgroup\n",
-		rt->nr_threads, strerror(-ret));
+		threads, strerror(-ret));
 	abort();
 }
 
@@ -121,7 +133,8 @@ static void take_processor(struct burrow_runtime *rt, struct burrow_proc *proc)
 {
 	struct burrow_thread *t = proc->thread;
 
-	if (!t || proc->idle || t->proc != proc || t->current == &t->loop)
+	if (!t || proc->idle || t->proc != proc ||
+	    READ_ONCE(t->current) == &t->loop)
 		return;
 	if (!burrow_thread_stop(t, ATTENTION_LOST)) {
 		/* It is inside; if it looks, it does so under the lock. */
@@ -131,7 +144,7 @@ static void take_processor(struct burrow_runtime *rt, struct burrow_proc *proc)
 	}
 	rt->away++;
 	t->proc = NULL;
-	proc->thread = NULL;
+	WRITE_ONCE(proc->thread, NULL);
 	burrow_proc_man(proc);
 }
 
@@ -156,14 +169,15 @@ static void look_at(struct burrow_runtime *rt, struct burrow_proc *proc,
 /* Work that lies where an idle processor could take it. */
 static bool work_lies_about(const struct burrow_runtime *rt)
 {
+	struct burrow_proc *proc;
 	int i;
 
-	if (__atomic_load_n(&rt->queued, __ATOMIC_RELAXED) ||
-	    __atomic_load_n(&rt->notified, __ATOMIC_RELAXED))
+	if (READ_ONCE(rt->queued) || READ_ONCE(rt->notified))
 		return true;
-	for (i = 0; rt->procs[i]; i++) {
-		if (__atomic_load_n(&rt->procs[i]->next, __ATOMIC_RELAXED) ||
-		    !burrow_runq_empty(rt->procs[i]))
+	/* Pairs with procs_set(): more may be coming. */
+	for (i = 0; (proc = __atomic_load_n(&rt->procs[i], __ATOMIC_ACQUIRE));
+	     i++) {
+		if (READ_ONCE(proc->next) || !burrow_runq_empty(proc))
 			return true;
 	}
 	return false;
@@ -177,7 +191,7 @@ static void look_at_all(struct burrow_runtime *rt, int64_t now)
 	if (pthread_mutex_trylock(&burrow_world))
 		return;
 	for (i = 0; (proc = rt->procs[i]); i++) {
-		if (proc->active && !proc->idle)
+		if (proc->active && !READ_ONCE(proc->idle))
 			look_at(rt, proc, now);
 	}
 	pthread_mutex_unlock(&burrow_world);
@@ -209,8 +223,8 @@ static void schedtrace(struct burrow_runtime *rt, int64_t now)
 		line, sizeof(line),
 		"SCHED %ldms: gomaxprocs=%d idleprocs=%u threads=%d spinningthreads=%u needspinning=0 idlethreads=%d runqueue=%zu [",
 		(long)((now - rt->started_at) / 1000000), rt->nr_procs,
-		rt->nr_idle, rt->nr_threads, rt->spinning, count_spares(rt),
-		rt->queued);
+		rt->nr_idle, rt->nr_threads, READ_ONCE(rt->spinning),
+		count_spares(rt), rt->queued);
 	for (i = 0; i < rt->nr_procs && len < sizeof(line) - 16; i++) {
 		n = __atomic_load_n(&rt->procs[i]->tail, __ATOMIC_RELAXED) -
 		    __atomic_load_n(&rt->procs[i]->head, __ATOMIC_RELAXED);
@@ -228,8 +242,8 @@ static int64_t patience(struct burrow_runtime *rt, int64_t idle_since,
 	int64_t ns = PERIOD_NS;
 
 	pthread_mutex_lock(&rt->lock);
-	if (rt->nr_idle == rt->nr_active && !rt->unmanned && !rt->done &&
-	    now - idle_since > 20 * PERIOD_NS) {
+	if (rt->nr_idle == rt->nr_active && !rt->unmanned &&
+	    !READ_ONCE(rt->done) && now - idle_since > 20 * PERIOD_NS) {
 		rt->deep = 1;
 		ns = BURROW_FOREVER;
 	}
@@ -243,15 +257,16 @@ void burrow_monitor(void)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	int64_t now = rt->started_at, idle_since = now, traced_at = now;
+	int64_t no_thread_since = 0;
 	uint32_t bell;
 
 	while (!__atomic_load_n(&rt->done, __ATOMIC_ACQUIRE)) {
 		bell = __atomic_load_n(&rt->bell, __ATOMIC_SEQ_CST);
 		now = burrow_now();
-		rt->clock = (now - rt->started_at) / 1000000;
-		if (rt->unmanned)
-			man_all(rt);
-		if (rt->quit)
+		WRITE_ONCE(rt->clock, (now - rt->started_at) / 1000000);
+		if (READ_ONCE(rt->unmanned))
+			man_all(rt, now, &no_thread_since);
+		if (READ_ONCE(rt->quit))
 			burrow_dump_quit();
 		look_at_all(rt, now);
 		if (rt->config.schedtrace_ns &&
@@ -259,8 +274,7 @@ void burrow_monitor(void)
 			traced_at = now;
 			schedtrace(rt, now);
 		}
-		if (__atomic_load_n(&rt->nr_idle, __ATOMIC_RELAXED) !=
-		    rt->nr_active)
+		if (READ_ONCE(rt->nr_idle) != READ_ONCE(rt->nr_active))
 			idle_since = now;
 		wait_for_bell(bell, patience(rt, idle_since, now));
 	}

@@ -42,8 +42,8 @@ static struct burrow_proc *proc_new(int index)
 static void proc_start(struct burrow_runtime *rt, struct burrow_proc *proc)
 {
 	proc->active = true;
-	rt->nr_active++;
-	proc->idle = true;
+	WRITE_ONCE(rt->nr_active, rt->nr_active + 1);
+	WRITE_ONCE(proc->idle, true);
 	proc->idle_next = rt->idle;
 	rt->idle = proc;
 	__atomic_store_n(&rt->nr_idle, rt->nr_idle + 1, __ATOMIC_SEQ_CST);
@@ -122,10 +122,11 @@ static void proc_stop(struct burrow_thread *self, struct burrow_proc *proc)
 
 	goroutine_flush(proc);
 	proc->active = false;
-	proc->thread = NULL;
+	WRITE_ONCE(proc->thread, NULL);
 	self->proc = NULL;
+	WRITE_ONCE(rt->nr_active, rt->nr_active - 1);
 	/* The one that is left comes to nothing that we hold. */
-	if (--rt->nr_active == 1)
+	if (rt->nr_active == 1)
 		__atomic_store_n(&burrow_solo, true, __ATOMIC_RELEASE);
 }
 
@@ -138,6 +139,7 @@ void burrow_proc_retire(struct burrow_thread *self)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_proc *proc = self->proc;
+	struct burrow_thread *first;
 	bool moved;
 
 	burrow_timers_run(self, &proc->timers, burrow_now());
@@ -157,8 +159,9 @@ void burrow_proc_retire(struct burrow_thread *self)
 		pthread_mutex_lock(&rt->lock);
 		proc_stop(self, proc);
 		pthread_mutex_unlock(&rt->lock);
-		if (rt->procs[0]->thread)
-			burrow_thread_kick(rt->procs[0]->thread);
+		first = READ_ONCE(rt->procs[0]->thread);
+		if (first)
+			burrow_thread_kick(first);
 	}
 	burrow_world_start(self);
 	burrow_reenter(self);
@@ -169,7 +172,7 @@ static void proc_drop(struct burrow_runtime *rt, struct burrow_proc *proc)
 {
 	burrow_idle_remove(proc);
 	proc->active = false;
-	rt->nr_active--;
+	WRITE_ONCE(rt->nr_active, rt->nr_active - 1);
 }
 
 /*
@@ -201,7 +204,7 @@ static int change(struct burrow_runtime *rt, int n)
 	int old = rt->nr_procs, ret = 0;
 
 	/* The run may have ended before the world stopped. */
-	if (!rt->running || rt->done)
+	if (!rt->running || READ_ONCE(rt->done))
 		return -ESRCH;
 	if (n)
 		ret = procs_set(rt, n);

@@ -135,7 +135,7 @@ int burrow_spawn(struct burrow_thread *self, int class, const char *name,
 	if (self) {
 		burrow_ready_new(self, g);
 	} else {
-		g->state = GOROUTINE_RUNNABLE;
+		WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 		burrow_global_push(g);
 	}
 	return 0;
@@ -148,7 +148,7 @@ static int spawn_foreign(int class, const char *name, void (*fn)(void *arg),
 	int ret = -ESRCH;
 
 	pthread_mutex_lock(&rt->lock);
-	if (rt->running && !rt->done)
+	if (rt->running && !READ_ONCE(rt->done))
 		ret = burrow_spawn(NULL, class < 0 ? rt->class : class, name,
 				   fn, arg, site);
 	pthread_mutex_unlock(&rt->lock);
@@ -326,31 +326,49 @@ static int open_pool(const struct burrow_config *config)
 
 static void reset(struct burrow_runtime *rt)
 {
+	rt->pool = NULL;
+	rt->remains = NULL;
 	rt->queue = (struct goroutine_queue){ 0 };
 	rt->fresh = (struct goroutine_queue){ 0 };
 	rt->free = (struct goroutine_queue){ 0 };
-	rt->queued = 0;
+	WRITE_ONCE(rt->queued, 0);
 	rt->names = NULL;
 	rt->slabs = NULL;
 	rt->regions = NULL;
-	rt->created = 0;
+	WRITE_ONCE(rt->created, 0);
 	rt->threads = NULL;
 	rt->nr_threads = 0;
 	rt->spares = NULL;
 	rt->idle = NULL;
-	rt->unmanned = NULL;
-	rt->nr_idle = 0;
-	rt->nr_active = 0;
-	rt->spinning = 0;
+	WRITE_ONCE(rt->unmanned, NULL);
+	WRITE_ONCE(rt->nr_idle, 0);
+	WRITE_ONCE(rt->nr_active, 0);
+	WRITE_ONCE(rt->spinning, 0);
 	rt->away = 0;
-	rt->waiters = 0;
+	WRITE_ONCE(rt->waiters, 0);
 	rt->deep = 0;
-	rt->quit = 0;
-	rt->done = 0;
+	WRITE_ONCE(rt->quit, 0);
+	WRITE_ONCE(rt->done, 0);
 	rt->stopped = false;
 	rt->told = false;
 	rt->started_at = burrow_now();
-	rt->clock = 0;
+	WRITE_ONCE(rt->clock, 0);
+}
+
+/*
+ * What the run has taken goes, or it stays for threads in C code until the last
+ * of them has ended. With runtime.lock; returns what is to be put without it.
+ */
+static struct burrow_remains *let_go(struct burrow_runtime *rt)
+{
+	struct burrow_remains *remains = rt->remains;
+
+	burrow_procs_close();
+	remains->pool = rt->pool;
+	remains->slabs = rt->slabs;
+	remains->regions = rt->regions;
+	reset(rt);
+	return remains;
 }
 
 static int check_thread(struct burrow_runtime *rt)
@@ -376,6 +394,19 @@ static int no_memory(const char *what, int err)
 	return err;
 }
 
+/* What is needed at the end is taken at the start, where it can be refused. */
+static int take_first(struct burrow_runtime *rt)
+{
+	reset(rt);
+	rt->run++;
+	rt->remains = calloc(1, sizeof(*rt->remains));
+	rt->pool = calloc(1, sizeof(*rt->pool));
+	if (!rt->remains || !rt->pool)
+		return no_memory("stacks", -ENOMEM);
+	rt->remains->users = 1;
+	return open_pool(&rt->config);
+}
+
 /* With runtime.lock. The main goroutine waits in the global queue. */
 static int runtime_open(struct burrow_runtime *rt,
 			const struct burrow_options *opts)
@@ -389,16 +420,14 @@ static int runtime_open(struct burrow_runtime *rt,
 		ret = burrow_san_open();
 	if (ret)
 		return ret;
-	rt->pool = calloc(1, sizeof(*rt->pool));
-	if (!rt->pool)
-		return no_memory("stacks", -ENOMEM);
-	reset(rt);
-	burrow_barrier_open();
-	ret = open_pool(&rt->config);
+	ret = take_first(rt);
 	if (ret) {
+		free(rt->remains);
 		free(rt->pool);
+		reset(rt);
 		return ret;
 	}
+	burrow_barrier_open();
 	rt->class = burrow_stack_class_for(rt->config.stack_max);
 	ret = burrow_procs_open(rt->config.procs);
 	if (ret)
@@ -406,7 +435,9 @@ static int runtime_open(struct burrow_runtime *rt,
 	else
 		ret = burrow_spawn(NULL, main_class(&rt->config), "main",
 				   main_goroutine, rt, rt->main_fn);
-	if (!ret)
+	if (ret)
+		burrow_remains_put(let_go(rt));
+	else
 		burrow_crash_open();
 	return ret;
 }
@@ -418,7 +449,7 @@ static int start_first(struct burrow_runtime *rt)
 	int ret;
 
 	pthread_mutex_lock(&rt->lock);
-	rt->running = true;
+	WRITE_ONCE(rt->running, true);
 	burrow_idle_remove(proc);
 	ret = burrow_thread_new(proc);
 	pthread_mutex_unlock(&rt->lock);
@@ -465,92 +496,100 @@ static struct burrow_thread *dismiss(struct burrow_runtime *rt)
 }
 
 /*
- * Waits until a thread has ended, or is outside on a goroutine, and then leaves
- * it to itself. It sees that it is gone before it does anything inside.
+ * A thread that is outside on a goroutine sees that it is gone before it does
+ * anything inside; what it did there before was all that it will do.
  */
-static void wait_for(struct burrow_runtime *rt, struct burrow_thread *t,
-		     struct burrow_remains *remains)
+static bool has_left(struct burrow_runtime *rt, const struct burrow_thread *t)
 {
-	bool exited, outside;
+	bool left;
 
-	for (;;) {
-		pthread_mutex_lock(&rt->lock);
-		exited = t->exited;
-		outside = !exited &&
-			  !__atomic_load_n(&t->inside, __ATOMIC_ACQUIRE) &&
-			  __atomic_load_n(&t->current, __ATOMIC_RELAXED) !=
-				  &t->loop;
-		if (outside) {
-			remains->users++;
-			t->remains = remains;
-			pthread_detach(t->pthread);
-		}
-		pthread_mutex_unlock(&rt->lock);
-		if (exited || outside)
-			break;
-		usleep(50);
+	pthread_mutex_lock(&rt->lock);
+	left = t->exited || (!__atomic_load_n(&t->inside, __ATOMIC_ACQUIRE) &&
+			     READ_ONCE(t->current) != &t->loop);
+	pthread_mutex_unlock(&rt->lock);
+	return left;
+}
+
+/* One that is still in C code is left to itself, with what it may touch. */
+static void part_with(struct burrow_runtime *rt, struct burrow_thread *t)
+{
+	bool exited;
+
+	pthread_mutex_lock(&rt->lock);
+	exited = t->exited;
+	if (!exited) {
+		__atomic_add_fetch(&rt->remains->users, 1, __ATOMIC_RELAXED);
+		t->remains = rt->remains;
+		pthread_detach(t->pthread);
 	}
+	pthread_mutex_unlock(&rt->lock);
 	if (exited) {
 		pthread_join(t->pthread, NULL);
 		free(t);
 	}
 }
 
-static void wait_for_threads(struct burrow_runtime *rt,
-			     struct burrow_remains *remains)
+/* None goes before all have left: whoever is inside may kick another. */
+static void wait_for_threads(struct burrow_runtime *rt)
 {
-	struct burrow_thread *t, *next;
+	struct burrow_thread *t, *next, *all = dismiss(rt);
 
-	for (t = dismiss(rt); t; t = next) {
+	for (t = all; t; t = t->next) {
+		while (!has_left(rt, t))
+			usleep(50);
+	}
+	for (t = all; t; t = next) {
 		next = t->next;
-		wait_for(rt, t, remains);
+		part_with(rt, t);
 	}
 }
 
 static void runtime_close(struct burrow_runtime *rt)
 {
-	struct burrow_remains *remains = calloc(1, sizeof(*remains));
+	struct burrow_remains *remains;
 
-	if (!remains)
-		abort();
-	remains->users = 1;
-	rt->done = 1;
-	wait_for_threads(rt, remains);
+	WRITE_ONCE(rt->done, 1);
+	wait_for_threads(rt);
 	/* Others find no runtime before any of it goes. */
 	pthread_mutex_lock(&rt->lock);
-	rt->running = false;
+	WRITE_ONCE(rt->running, false);
 	burrow_events_close();
 	burrow_crash_close();
-	burrow_procs_close();
-	remains->pool = rt->pool;
-	remains->slabs = rt->slabs;
-	remains->regions = rt->regions;
-	reset(rt);
+	remains = let_go(rt);
 	pthread_mutex_unlock(&rt->lock);
 	burrow_remains_put(remains);
 }
 
-static void prepare(void)
+/* With runtime.lock. Once in a process. */
+static int prepare(void)
 {
-	burrow_fork_watch();
+	static bool prepared;
+	int ret;
+
+	if (prepared)
+		return 0;
+	ret = burrow_fork_watch();
+	if (ret)
+		return no_memory("handlers of fork()", ret);
 	burrow_backtrace_prepare();
+	prepared = true;
+	return 0;
 }
 
 int burrow_run(const struct burrow_options *opts, int (*fn)(void *arg),
 	       void *arg)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct burrow_runtime *rt = &burrow_runtime;
 	int ret;
-
-	pthread_once(&once, prepare);
 
 	pthread_mutex_lock(&rt->lock);
 	if (!rt->running) {
 		rt->main_fn = fn;
 		rt->main_arg = arg;
 	}
-	ret = runtime_open(rt, opts);
+	ret = prepare();
+	if (!ret)
+		ret = runtime_open(rt, opts);
 	pthread_mutex_unlock(&rt->lock);
 	if (ret)
 		return ret;

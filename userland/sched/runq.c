@@ -70,7 +70,7 @@ void burrow_runq_told_in_vain(struct burrow_proc *proc)
 {
 	proc->next_told = false;
 	if (proc->skip_max < 4096)
-		proc->skip_max = proc->skip_max * 2 + 1;
+		WRITE_ONCE(proc->skip_max, proc->skip_max * 2 + 1);
 }
 
 /* With the lock, which is dropped: the older half of a full ring, and @g. */
@@ -104,8 +104,7 @@ struct goroutine *burrow_fresh_steal(struct burrow_proc *thief,
 	if (burrow_fresh_empty(victim))
 		return NULL;
 	burrow_lock_take(&f->lock);
-	n = thief == victim ? f->head != f->tail :
-			      (f->tail - f->head + 1) / 2;
+	n = thief == victim ? f->head != f->tail : (f->tail - f->head + 1) / 2;
 	for (i = 0; i < n; i++)
 		batch[i] = f->ring[(f->head + i) % BURROW_QUEUE_LEN];
 	__atomic_store_n(&f->head, f->head + n, __ATOMIC_RELAXED);
@@ -173,9 +172,9 @@ static struct goroutine *steal_next(struct burrow_proc *victim)
 {
 	struct goroutine *g = __atomic_load_n(&victim->next, __ATOMIC_RELAXED);
 
-	if (!g || !__atomic_compare_exchange_n(&victim->next, &g, NULL, false,
-					       __ATOMIC_ACQ_REL,
-					       __ATOMIC_RELAXED))
+	if (!g ||
+	    !__atomic_compare_exchange_n(&victim->next, &g, NULL, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return NULL;
 	/* Whoever made it ready went on: tell at once from now on. */
 	__atomic_store_n(&victim->skip_max, 0, __ATOMIC_RELAXED);
@@ -204,10 +203,11 @@ struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 		if (n > BURROW_QUEUE_LEN / 2)
 			continue; /* head and tail were not of one moment */
 		for (i = 0; i < n; i++)
-			__atomic_store_n(BURROW_RING(thief, tail + i),
-					 __atomic_load_n(BURROW_RING(victim, head + i),
-							 __ATOMIC_RELAXED),
-					 __ATOMIC_RELAXED);
+			__atomic_store_n(
+				BURROW_RING(thief, tail + i),
+				__atomic_load_n(BURROW_RING(victim, head + i),
+						__ATOMIC_RELAXED),
+				__ATOMIC_RELAXED);
 		if (__atomic_compare_exchange_n(&victim->head, &head, head + n,
 						false, __ATOMIC_ACQ_REL,
 						__ATOMIC_RELAXED))
@@ -215,5 +215,6 @@ struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 	}
 	/* The last of them runs at once. */
 	__atomic_store_n(&thief->tail, tail + n - 1, __ATOMIC_RELEASE);
-	return __atomic_load_n(BURROW_RING(thief, tail + n - 1), __ATOMIC_RELAXED);
+	return __atomic_load_n(BURROW_RING(thief, tail + n - 1),
+			       __ATOMIC_RELAXED);
 }

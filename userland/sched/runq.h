@@ -39,7 +39,7 @@ static inline bool burrow_runq_advance(struct burrow_proc *proc, uint32_t head,
 				       uint32_t n)
 {
 	if (burrow_likely(burrow_solo)) {
-		proc->head = head + n;
+		WRITE_ONCE(proc->head, head + n);
 		return true;
 	}
 	return __atomic_compare_exchange_n(&proc->head, &head, head + n, false,
@@ -68,7 +68,7 @@ static inline struct goroutine *burrow_runq_take_next(struct burrow_proc *proc)
 	if (!g)
 		return NULL;
 	if (burrow_likely(burrow_solo)) {
-		proc->next = NULL;
+		WRITE_ONCE(proc->next, NULL);
 		return g;
 	}
 	return __atomic_exchange_n(&proc->next, NULL, __ATOMIC_ACQ_REL);

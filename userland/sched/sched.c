@@ -71,7 +71,7 @@ static __attribute__((noinline)) void finish(struct burrow_thread *self,
 		self->after_fn(left, self->after_arg);
 		break;
 	case AFTER_QUEUE:
-		left->state = GOROUTINE_RUNNABLE;
+		WRITE_ONCE(left->state, GOROUTINE_RUNNABLE);
 		burrow_runq_push(self->proc, left);
 		break;
 	case AFTER_FREE:
@@ -99,8 +99,8 @@ static void wake_for_work(void)
 {
 	/* Pairs with the heavy barrier in idle.c: it sees our work, or we it. */
 	burrow_barrier_light();
-	if (burrow_unlikely(__atomic_load_n(&burrow_runtime.nr_idle,
-					    __ATOMIC_RELAXED)))
+	if (burrow_unlikely(
+		    __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED)))
 		burrow_wake_one();
 }
 
@@ -109,7 +109,7 @@ void burrow_ready(struct burrow_thread *self, struct goroutine *g)
 	struct burrow_proc *proc = self->proc;
 	struct goroutine *old;
 
-	g->state = GOROUTINE_RUNNABLE;
+	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	old = burrow_runq_set_next(proc, g);
 	if (burrow_unlikely(old != NULL)) {
 		burrow_runq_push(proc, old);
@@ -130,21 +130,21 @@ void burrow_ready(struct burrow_thread *self, struct goroutine *g)
 
 void burrow_ready_new(struct burrow_thread *self, struct goroutine *g)
 {
-	g->state = GOROUTINE_RUNNABLE;
+	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	burrow_fresh_push(self->proc, g);
 	wake_for_work();
 }
 
 void burrow_ready_last(struct burrow_thread *self, struct goroutine *g)
 {
-	g->state = GOROUTINE_RUNNABLE;
+	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	burrow_runq_push(self->proc, g);
 	wake_for_work();
 }
 
 void burrow_ready_foreign(struct goroutine *g)
 {
-	g->state = GOROUTINE_RUNNABLE;
+	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	pthread_mutex_lock(&burrow_runtime.lock);
 	burrow_global_push(g);
 	pthread_mutex_unlock(&burrow_runtime.lock);
@@ -168,7 +168,7 @@ static bool must_look(struct burrow_thread *self, uint64_t tick)
 {
 	struct burrow_proc *proc = self->proc;
 
-	return proc->io_busy || proc->timers.count ||
+	return proc->io_busy || READ_ONCE(proc->timers.count) ||
 	       tick % DECAY_EVERY == 0 ||
 	       __atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED);
 }
@@ -181,7 +181,7 @@ static bool must_look(struct burrow_thread *self, uint64_t tick)
  */
 static struct goroutine *pick_fair(struct burrow_proc *proc)
 {
-	uint32_t now = burrow_runtime.clock;
+	uint32_t now = READ_ONCE(burrow_runtime.clock);
 	struct goroutine *g = NULL;
 
 	if (now - proc->fair_at >= FAIR_MS) {
@@ -242,9 +242,9 @@ static void swap_exceptions(uintptr_t *thread, struct goroutine *from,
 	memcpy(thread, to->exceptions, sizeof(to->exceptions));
 }
 
-static inline struct burrow_thread *
-switch_to(struct burrow_thread *self, struct goroutine *to,
-	  enum burrow_after after)
+static inline struct burrow_thread *switch_to(struct burrow_thread *self,
+					      struct goroutine *to,
+					      enum burrow_after after)
 {
 	struct goroutine *from = self->current;
 	void *fake = NULL;
@@ -254,7 +254,7 @@ switch_to(struct burrow_thread *self, struct goroutine *to,
 			give_stack(self, to);
 		else
 			burrow_stack_enter(&to->stack);
-		to->state = GOROUTINE_RUNNING;
+		WRITE_ONCE(to->state, GOROUTINE_RUNNING);
 		__atomic_store_n(&self->proc->switches,
 				 self->proc->switches + 1, __ATOMIC_RELAXED);
 	}
@@ -267,7 +267,7 @@ switch_to(struct burrow_thread *self, struct goroutine *to,
 		after = AFTER_NOTHING;
 	}
 	self->after = after;
-	self->current = to;
+	WRITE_ONCE(self->current, to);
 	burrow_san_switch_begin(self, to, after == AFTER_FREE ? NULL : &fake);
 	self = burrow_arch_switch(&from->context, to->context, self);
 	burrow_san_switch_end(self, fake);
@@ -283,8 +283,8 @@ struct burrow_thread *burrow_switch_to_loop(struct burrow_thread *self,
 
 /* One that is locked to a thread, or leaves one, needs the loop. */
 static inline struct burrow_thread *leave_for(struct burrow_thread *self,
-				       struct goroutine *next,
-				       enum burrow_after after)
+					      struct goroutine *next,
+					      enum burrow_after after)
 {
 	if (!next)
 		return switch_to(self, &self->loop, after);
@@ -314,12 +314,11 @@ struct burrow_thread *burrow_park(struct burrow_thread *self,
 {
 	struct goroutine *g = self->current;
 
-	g->state = GOROUTINE_WAITING;
+	WRITE_ONCE(g->state, GOROUTINE_WAITING);
 	g->reason = why;
-	g->parked_at = burrow_runtime.clock;
+	g->parked_at = READ_ONCE(burrow_runtime.clock);
 	self->after_arg = lock;
-	return leave_for(self, pick(self),
-			 lock ? AFTER_UNLOCK : AFTER_NOTHING);
+	return leave_for(self, pick(self), lock ? AFTER_UNLOCK : AFTER_NOTHING);
 }
 
 struct burrow_thread *
@@ -328,9 +327,9 @@ burrow_park_call(struct burrow_thread *self, enum goroutine_reason why,
 {
 	struct goroutine *g = self->current;
 
-	g->state = GOROUTINE_WAITING;
+	WRITE_ONCE(g->state, GOROUTINE_WAITING);
 	g->reason = why;
-	g->parked_at = burrow_runtime.clock;
+	g->parked_at = READ_ONCE(burrow_runtime.clock);
 	self->after_fn = fn;
 	self->after_arg = arg;
 	return leave_for(self, pick(self), AFTER_CALL);
@@ -359,12 +358,14 @@ struct burrow_thread *burrow_pass(struct burrow_thread *self)
 	enum burrow_after after = AFTER_QUEUE;
 
 	if (!next)
+		next = burrow_global_take(self->proc);
+	if (!next)
 		return self;
 	if (burrow_unlikely(!burrow_fresh_empty(self->proc)))
 		return pass_to_fresh(self, next);
 	if (burrow_solo) {
 		/* Nobody can take it from the queue before we are gone. */
-		self->current->state = GOROUTINE_RUNNABLE;
+		WRITE_ONCE(self->current->state, GOROUTINE_RUNNABLE);
 		burrow_runq_push(self->proc, self->current);
 		after = AFTER_NOTHING;
 	}
@@ -401,12 +402,13 @@ void burrow_sched_loop(struct burrow_thread *self)
 	struct goroutine *g;
 
 	for (;;) {
-		if (burrow_unlikely(
-			    __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
-			    ATTENTION_GONE) ||
-		    burrow_unlikely(burrow_runtime.done))
+		if (burrow_unlikely(__atomic_load_n(&self->attention,
+						    __ATOMIC_RELAXED) &
+				    ATTENTION_GONE) ||
+		    burrow_unlikely(READ_ONCE(burrow_runtime.done)))
 			return;
-		if (!self->proc) {
+		/* Pairs with burrow_thread_give(). */
+		if (!__atomic_load_n(&self->proc, __ATOMIC_ACQUIRE)) {
 			burrow_thread_spare(self);
 			continue;
 		}

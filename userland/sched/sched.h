@@ -365,8 +365,10 @@ struct burrow_remains;
  * struct burrow_runtime - all there is, once
  * @lock:	over what says so
  * @running:	between start and stop; changed under @lock
+ * @run:	number of this run, from 1 on
  * @config:	how
  * @pool:	of stacks; outlives the run where threads are still in C code
+ * @remains:	takes what threads in C code may touch when the run has ended
  * @class:	of stacks where no other is asked
  * @queue:	goroutines that any processor may run; under @lock
  * @fresh:	the same of those that have not run yet; under @lock
@@ -407,8 +409,10 @@ struct burrow_remains;
 struct burrow_runtime {
 	pthread_mutex_t lock;
 	bool running;
+	uint32_t run;
 	struct burrow_config config;
 	struct burrow_stack_pool *pool;
+	struct burrow_remains *remains;
 	int class;
 	struct goroutine_queue queue;
 	struct goroutine_queue fresh;
@@ -471,8 +475,9 @@ burrow_enter_self(struct burrow_thread *self, const char *call)
 	__atomic_store_n(&self->inside, 1, __ATOMIC_RELAXED);
 	/* Pairs with the heavy barrier in burrow_thread_stop(). */
 	burrow_barrier_light();
+	/* Pairs with mark() in world.c: what changed while the world stood. */
 	if (burrow_unlikely(
-		    __atomic_load_n(&self->attention, __ATOMIC_RELAXED)))
+		    __atomic_load_n(&self->attention, __ATOMIC_ACQUIRE)))
 		return burrow_enter_slow(self, call);
 	return self;
 }
@@ -600,6 +605,19 @@ void burrow_wake(struct burrow_thread *self, struct burrow_waiter *w,
  */
 struct burrow_waiter *burrow_waitq_take(struct burrow_waitq *queue);
 
+/*
+ * For a queue that may outlive runs, under its lock and before it is looked at:
+ * true if the last one to wait there did so in another run. That one is gone,
+ * with whoever was in the queue, which has to be emptied.
+ */
+static inline bool burrow_run_is_another(uint32_t *run)
+{
+	if (burrow_likely(*run == burrow_runtime.run))
+		return false;
+	*run = burrow_runtime.run;
+	return true;
+}
+
 /* Of several who could end a select only one may; true: it is the caller. */
 static inline bool burrow_claim(struct goroutine *g)
 {
@@ -691,7 +709,7 @@ void burrow_events_close(void);
 void burrow_remains_put(struct burrow_remains *remains);
 
 /* fork.c */
-void burrow_fork_watch(void);
+int burrow_fork_watch(void);
 
 /* Runs @fn on the thread's own stack. */
 void burrow_call_on_thread(struct burrow_thread *self, void (*fn)(void *arg),

@@ -53,8 +53,9 @@ struct goroutine *burrow_current(void)
 
 void burrow_thread_give(struct burrow_thread *thread, struct burrow_proc *proc)
 {
-	thread->proc = proc;
-	proc->thread = thread;
+	WRITE_ONCE(proc->thread, thread);
+	/* Pairs with burrow_sched_loop(), which may see it before the kick. */
+	__atomic_store_n(&thread->proc, proc, __ATOMIC_RELEASE);
 	__atomic_and_fetch(&thread->attention, ~ATTENTION_LOST,
 			   __ATOMIC_SEQ_CST);
 	burrow_thread_kick(thread);
@@ -85,26 +86,36 @@ bool burrow_proc_man(struct burrow_proc *proc)
 		return true;
 	}
 	proc->idle_next = rt->unmanned;
-	rt->unmanned = proc;
+	WRITE_ONCE(rt->unmanned, proc);
 	burrow_bell();
 	return false;
 }
 
-/* Sleeps until there is a processor, or none will come any more. */
-void burrow_thread_spare(struct burrow_thread *self)
+/* False: there is a processor, or none will come any more. */
+static bool must_wait(struct burrow_thread *self)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	bool wait;
 
 	pthread_mutex_lock(&rt->lock);
-	wait = !self->proc && !rt->done;
+	wait = !self->proc && !READ_ONCE(rt->done);
 	if (wait && !self->spare && !self->bound) {
 		self->spare = true;
 		self->spare_next = rt->spares;
 		rt->spares = self;
 	}
 	pthread_mutex_unlock(&rt->lock);
-	if (wait)
+	return wait;
+}
+
+/*
+ * Sleeps until there is a processor. Who gives a spare thread one may have more
+ * to say of it under the lock (burrow_wake_one(): that it spins), so it is not
+ * enough to see the processor: we come back through the lock.
+ */
+void burrow_thread_spare(struct burrow_thread *self)
+{
+	while (must_wait(self))
 		burrow_futex_sleep(self, BURROW_FOREVER);
 }
 
@@ -123,7 +134,8 @@ static void send_home(struct burrow_thread *self, struct goroutine *g)
 		burrow_runq_push(self->proc, g);
 		return;
 	}
-	home->bound_ready = true;
+	/* Pairs with burrow_find(), which looks without the lock. */
+	__atomic_store_n(&home->bound_ready, true, __ATOMIC_RELEASE);
 	if (home->proc) {
 		burrow_thread_kick(home);
 	} else {
@@ -143,7 +155,7 @@ static void pass_on(struct burrow_thread *self, struct goroutine *g)
 	pthread_mutex_lock(&rt->lock);
 	if (!self->bound_ready) {
 		self->proc = NULL;
-		proc->thread = NULL;
+		WRITE_ONCE(proc->thread, NULL);
 		burrow_proc_man(proc);
 	}
 	pthread_mutex_unlock(&rt->lock);
@@ -198,7 +210,7 @@ static void *thread_main(void *arg)
 	struct burrow_remains *remains;
 
 	burrow_self_set(self);
-	self->tid = syscall(SYS_gettid);
+	WRITE_ONCE(self->tid, syscall(SYS_gettid));
 	if (__cxa_get_globals)
 		self->exceptions = __cxa_get_globals();
 	burrow_crash_thread_install(self);
@@ -253,7 +265,7 @@ int burrow_thread_new(struct burrow_proc *proc)
 		return ret;
 	}
 	if (proc)
-		proc->thread = thread;
+		WRITE_ONCE(proc->thread, thread);
 	thread->next = rt->threads;
 	rt->threads = thread;
 	rt->nr_threads++;
