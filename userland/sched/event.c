@@ -31,7 +31,7 @@
  * struct burrow_event - something that happens outside
  * @lock:	over @waiters and @run
  * @waiters:	goroutines
- * @run:	runtime.started_at of the run that they belong to
+ * @run:	the run that they belong to
  * @flag:	it has happened, and nobody had it yet; atomic
  * @queued:	it is on the stack of notified ones; atomic
  * @users:	the program, and that stack; the last one frees it; atomic
@@ -42,7 +42,7 @@
 struct burrow_event {
 	struct burrow_lock lock;
 	struct burrow_waitq waiters;
-	int64_t run;
+	uint32_t run;
 	uint32_t flag;
 	uint32_t queued;
 	uint32_t users;
@@ -107,10 +107,8 @@ static bool take_flag(struct burrow_event *event)
 /* Under the event's lock: the waiters of a run that has ended are no more. */
 static void drop_old_waiters(struct burrow_event *event)
 {
-	if (burrow_likely(event->run == burrow_runtime.started_at))
-		return;
-	event->run = burrow_runtime.started_at;
-	event->waiters = (struct burrow_waitq){ 0 };
+	if (burrow_run_is_another(&event->run))
+		event->waiters = (struct burrow_waitq){ 0 };
 }
 
 static void serve(struct burrow_thread *self, struct burrow_event *event)
@@ -231,7 +229,7 @@ void burrow_events_close(void)
 			continue;
 		sigaction(i, &signals_old[i], NULL);
 		signals[i].chan = NULL;
-		signals[i].flag = 0;
+		WRITE_ONCE(signals[i].flag, 0);
 	}
 	serve_all(NULL);
 }

@@ -179,8 +179,7 @@ static int debug_item(struct burrow_config *config, const char *item)
 		config->no_uring = true;
 	else if (number_after(item, "schedtrace=", &n) && n > 0)
 		config->schedtrace_ns = n * 1000000;
-	else if (number_after(item, "stopsignal=", &n) &&
-		 stop_signal_valid(n))
+	else if (number_after(item, "stopsignal=", &n) && stop_signal_valid(n))
 		burrow_stop_signal = n;
 	else
 		return -EINVAL;

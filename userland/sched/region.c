@@ -53,7 +53,8 @@ static char *chunk_new(size_t bytes)
 /* Under runtime.lock: without a processor; for a few bytes of the runtime itself. */
 void *burrow_region_chunk(size_t bytes)
 {
-	return chunk_add((sizeof(struct burrow_region) + bytes + 4095) & ~4095UL);
+	return chunk_add((sizeof(struct burrow_region) + bytes + 4095) &
+			 ~4095UL);
 }
 
 void *burrow_region_alloc(struct burrow_thread *self, size_t size)

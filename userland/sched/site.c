@@ -54,10 +54,9 @@ static struct site *find(void *pc)
 	for (i = 0; i < PROBES; i++) {
 		site = &sites[((hash >> 32) + i) % SITES];
 		seen = __atomic_load_n(&site->pc, __ATOMIC_RELAXED);
-		if (!seen &&
-		    __atomic_compare_exchange_n(&site->pc, &seen, pc, false,
-						__ATOMIC_RELAXED,
-						__ATOMIC_RELAXED))
+		if (!seen && __atomic_compare_exchange_n(
+				     &site->pc, &seen, pc, false,
+				     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			return site;
 		if (seen == pc)
 			return site;

@@ -43,7 +43,8 @@ struct burrow_proc;
 struct burrow_timeout {
 	int64_t when;
 	int64_t queued;
-	void (*fire)(struct burrow_thread *self, struct burrow_timeout *timeout);
+	void (*fire)(struct burrow_thread *self,
+		     struct burrow_timeout *timeout);
 	struct burrow_timers *timers;
 };
 

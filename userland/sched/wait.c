@@ -15,9 +15,9 @@
 
 static void expire(struct burrow_thread *self, struct burrow_timeout *timeout)
 {
-	struct goroutine *g = (struct goroutine *)((char *)timeout -
-						   offsetof(struct goroutine,
-							    timeout));
+	struct goroutine *g =
+		(struct goroutine *)((char *)timeout -
+				     offsetof(struct goroutine, timeout));
 	struct burrow_waiter *w = &g->waiter;
 	struct burrow_lock *lock = w->lock;
 	bool waits;

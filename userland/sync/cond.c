@@ -11,14 +11,23 @@
 /**
  * struct cond - what a struct burrow_cond is
  * @lock:	over the queue
+ * @run:	in which they do
  * @queue:	those who wait
  */
 struct cond {
 	struct burrow_lock lock;
+	uint32_t run;
 	struct burrow_waitq queue;
 } __attribute__((may_alias));
 
 SYNC_LAYOUT(struct cond, struct burrow_cond);
+
+static void take_lock(struct cond *cond)
+{
+	burrow_lock_take(&cond->lock);
+	if (burrow_unlikely(burrow_run_is_another(&cond->run)))
+		cond->queue = (struct burrow_waitq){ 0 };
+}
 
 static int wait_on(struct burrow_thread **self, struct burrow_cond *c,
 		   struct burrow_mutex *m, int64_t deadline, const char *call)
@@ -27,7 +36,7 @@ static int wait_on(struct burrow_thread **self, struct burrow_cond *c,
 	struct goroutine *next;
 	int ret;
 
-	burrow_lock_take(&cond->lock);
+	take_lock(cond);
 	if (!burrow_mutex_give(m, &next))
 		burrow_misuse(call, "the mutex is not locked");
 	if (next)
@@ -66,7 +75,7 @@ void burrow_cond_signal(struct burrow_cond *c)
 	struct cond *cond = (struct cond *)c;
 	struct burrow_waiter *w;
 
-	burrow_lock_take(&cond->lock);
+	take_lock(cond);
 	w = burrow_waitq_pop(&cond->queue);
 	if (w)
 		w->result = 0;
@@ -82,7 +91,7 @@ void burrow_cond_broadcast(struct burrow_cond *c)
 	struct cond *cond = (struct cond *)c;
 	struct burrow_woken woken = { 0 };
 
-	burrow_lock_take(&cond->lock);
+	take_lock(cond);
 	burrow_woken_add_all(&woken, &cond->queue, 0);
 	burrow_lock_drop(&cond->lock);
 	burrow_woken_ready(self, &woken);

@@ -14,6 +14,7 @@
  * @lock:	over all of it
  * @limited:	not more than @limit may run
  * @over:	somebody has waited for all: the next to start begins anew
+ * @run:	in which it was used last
  * @error:	the first one
  * @running:	how many run, with those about to be started
  * @limit:	see @limited
@@ -25,6 +26,7 @@ struct group {
 	struct burrow_lock lock;
 	bool limited;
 	bool over;
+	uint32_t run;
 	int error;
 	int64_t running;
 	int64_t limit;
@@ -49,6 +51,19 @@ struct task {
 	void *arg;
 };
 
+/* What ran in another run has ended with it. */
+static void take_lock(struct group *g)
+{
+	burrow_lock_take(&g->lock);
+	if (burrow_likely(!burrow_run_is_another(&g->run)))
+		return;
+	g->over = true;
+	g->running = 0;
+	g->ctx = NULL;
+	g->starters = (struct burrow_waitq){ 0 };
+	g->waiters = (struct burrow_waitq){ 0 };
+}
+
 /* Under the lock. */
 static bool is_full(const struct group *g)
 {
@@ -68,7 +83,7 @@ static void leave_group(struct burrow_thread *self, struct group *g, int error)
 	struct burrow_ctx *ctx = NULL;
 	struct burrow_waiter *w;
 
-	burrow_lock_take(&g->lock);
+	take_lock(g);
 	if (error && !g->error) {
 		g->error = error;
 		ctx = g->ctx;
@@ -103,7 +118,7 @@ static void run(void *arg)
 /* 0: there is a place for one more, and it is taken. */
 static int enter_group(struct burrow_thread **self, struct group *g, bool wait)
 {
-	burrow_lock_take(&g->lock);
+	take_lock(g);
 	if (!g->running && g->over) {
 		g->over = false;
 		g->error = 0;
@@ -183,7 +198,7 @@ void burrow_group_limit(struct burrow_group *group, int64_t n)
 	struct burrow_thread *self = burrow_enter("burrow_group_limit");
 	struct group *g = (struct group *)group;
 
-	burrow_lock_take(&g->lock);
+	take_lock(g);
 	must_be_idle(g, "burrow_group_limit");
 	g->limited = n >= 0;
 	g->limit = n;
@@ -198,7 +213,7 @@ struct burrow_ctx *burrow_group_ctx(struct burrow_group *group,
 	struct burrow_ctx *ctx = burrow_ctx_make(self, parent);
 	struct group *g = (struct group *)group;
 
-	burrow_lock_take(&g->lock);
+	take_lock(g);
 	must_be_idle(g, "burrow_group_ctx");
 	g->ctx = ctx;
 	burrow_lock_drop(&g->lock);
@@ -215,11 +230,11 @@ int burrow_group_wait(struct burrow_group *group)
 
 	if (!self)
 		return -EPERM;
-	burrow_lock_take(&g->lock);
+	take_lock(g);
 	if (g->running) {
 		burrow_wait(&self, &g->lock, &g->waiters, GOROUTINE_WAITGROUP,
 			    BURROW_FOREVER);
-		burrow_lock_take(&g->lock);
+		take_lock(g);
 	}
 	g->over = true;
 	error = g->error;

@@ -32,6 +32,7 @@
  * @held:	somebody has it; a hint without the lock
  * @woken:	somebody was woken to compete and has not come yet
  * @starving:	it is handed over
+ * @run:	in which somebody waited last
  * @queue:	those who wait; elem of a waiter is the time when it began
  */
 struct mutex {
@@ -39,6 +40,7 @@ struct mutex {
 	bool held;
 	bool woken;
 	bool starving;
+	uint32_t run;
 	struct burrow_waitq queue;
 } __attribute__((may_alias));
 
@@ -52,6 +54,16 @@ static bool may_spin(struct burrow_thread *self)
 
 	return !burrow_solo && (int)idle + 1 < burrow_runtime.nr_procs &&
 	       burrow_runq_empty(self->proc);
+}
+
+/* With the lock, before the queue is looked at: see sync.h. */
+static void forget_old(struct mutex *mu)
+{
+	if (!burrow_run_is_another(&mu->run))
+		return;
+	mu->queue = (struct burrow_waitq){ 0 };
+	mu->woken = false;
+	mu->starving = false;
 }
 
 /* With the lock, which is dropped meanwhile. */
@@ -77,6 +89,7 @@ static int take_slow(struct burrow_thread **self, struct mutex *mu,
 	int64_t since = 0, now;
 	int ret;
 
+	forget_old(mu);
 	spin(*self, mu);
 	while (mu->held) {
 		now = burrow_now();
@@ -131,14 +144,15 @@ take_wait(struct burrow_thread *self, struct mutex *mu, int64_t deadline)
 	return ret;
 }
 
-/* With the lock. Somebody waits. */
+/* With the lock. Somebody waits, or did so in another run. */
 static struct goroutine *give_next(struct mutex *mu)
 {
 	struct burrow_waiter *w;
 
+	forget_old(mu);
 	if (!mu->starving) {
 		mu->held = false;
-		if (mu->woken)
+		if (mu->woken || !mu->queue.first)
 			return NULL;
 		mu->woken = true;
 		w = burrow_waitq_pop(&mu->queue);

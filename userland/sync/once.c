@@ -18,12 +18,14 @@ enum once_state {
  * struct once - what a struct burrow_once is
  * @lock:	over all of it
  * @state:	enum once_state; read without the lock too
+ * @run:	in which it was first called
  * @runner:	who runs the function
  * @queue:	those who wait
  */
 struct once {
 	struct burrow_lock lock;
 	uint32_t state;
+	uint32_t run;
 	struct goroutine *runner;
 	struct burrow_waitq queue;
 } __attribute__((may_alias));
@@ -53,7 +55,8 @@ static bool begin(struct burrow_thread **self, struct once *o)
 {
 	burrow_lock_take(&o->lock);
 	if (o->state == ONCE_NEW) {
-		o->state = ONCE_RUNNING;
+		WRITE_ONCE(o->state, ONCE_RUNNING);
+		o->run = burrow_runtime.run;
 		o->runner = (*self)->current;
 		burrow_lock_drop(&o->lock);
 		return true;
@@ -62,6 +65,9 @@ static bool begin(struct burrow_thread **self, struct once *o)
 		burrow_lock_drop(&o->lock);
 		return false;
 	}
+	if (o->run != burrow_runtime.run)
+		burrow_misuse("burrow_once_do",
+			      "the function was cut off by the end of a run");
 	if (o->runner == (*self)->current)
 		burrow_misuse("burrow_once_do",
 			      "called again by the function that it runs");

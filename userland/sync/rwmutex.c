@@ -17,6 +17,7 @@
  * struct rwmutex - what a struct burrow_rwmutex is
  * @lock:	over all of it
  * @writing:	a writer has it
+ * @run:	in which somebody waited last
  * @reading:	so many readers have it
  * @readers:	those who wait: while a writer has it or waits
  * @writers:	those who wait: while anybody has it
@@ -24,12 +25,22 @@
 struct rwmutex {
 	struct burrow_lock lock;
 	bool writing;
+	uint32_t run;
 	int64_t reading;
 	struct burrow_waitq readers;
 	struct burrow_waitq writers;
 } __attribute__((may_alias));
 
 SYNC_LAYOUT(struct rwmutex, struct burrow_rwmutex);
+
+static void take_lock(struct rwmutex *rw)
+{
+	burrow_lock_take(&rw->lock);
+	if (burrow_unlikely(burrow_run_is_another(&rw->run))) {
+		rw->readers = (struct burrow_waitq){ 0 };
+		rw->writers = (struct burrow_waitq){ 0 };
+	}
+}
 
 /* With the lock. */
 static void admit_readers(struct rwmutex *rw, struct burrow_woken *woken)
@@ -66,7 +77,7 @@ static bool writer_may(const struct rwmutex *rw)
 static int take_shared(struct burrow_thread **self, struct rwmutex *rw,
 		       int64_t deadline)
 {
-	burrow_lock_take(&rw->lock);
+	take_lock(rw);
 	if (burrow_unlikely(!readers_may(rw)))
 		return burrow_wait(self, &rw->lock, &rw->readers,
 				   GOROUTINE_RWMUTEX_READ, deadline);
@@ -80,7 +91,7 @@ static void give_up(struct burrow_thread *self, struct rwmutex *rw)
 {
 	struct burrow_woken woken = { 0 };
 
-	burrow_lock_take(&rw->lock);
+	take_lock(rw);
 	if (readers_may(rw))
 		admit_readers(rw, &woken);
 	burrow_lock_drop(&rw->lock);
@@ -92,7 +103,7 @@ static int take(struct burrow_thread **self, struct rwmutex *rw,
 {
 	int ret;
 
-	burrow_lock_take(&rw->lock);
+	take_lock(rw);
 	if (burrow_likely(writer_may(rw))) {
 		rw->writing = true;
 		burrow_lock_drop(&rw->lock);
@@ -135,7 +146,7 @@ int burrow_rwmutex_tryrlock(struct burrow_rwmutex *m)
 
 	if (!self)
 		return -EPERM;
-	burrow_lock_take(&rw->lock);
+	take_lock(rw);
 	may = readers_may(rw);
 	rw->reading += may;
 	burrow_lock_drop(&rw->lock);
@@ -149,7 +160,7 @@ void burrow_rwmutex_runlock(struct burrow_rwmutex *m)
 	struct rwmutex *rw = (struct rwmutex *)m;
 	struct burrow_woken woken = { 0 };
 
-	burrow_lock_take(&rw->lock);
+	take_lock(rw);
 	if (burrow_unlikely(!rw->reading))
 		burrow_misuse("burrow_rwmutex_runlock", "no reader has it");
 	if (!--rw->reading)
@@ -188,7 +199,7 @@ int burrow_rwmutex_trylock(struct burrow_rwmutex *m)
 
 	if (!self)
 		return -EPERM;
-	burrow_lock_take(&rw->lock);
+	take_lock(rw);
 	may = writer_may(rw);
 	rw->writing |= may;
 	burrow_lock_drop(&rw->lock);
@@ -202,7 +213,7 @@ void burrow_rwmutex_unlock(struct burrow_rwmutex *m)
 	struct rwmutex *rw = (struct rwmutex *)m;
 	struct burrow_woken woken = { 0 };
 
-	burrow_lock_take(&rw->lock);
+	take_lock(rw);
 	if (burrow_unlikely(!rw->writing))
 		burrow_misuse("burrow_rwmutex_unlock", "no writer has it");
 	rw->writing = false;

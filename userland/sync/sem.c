@@ -9,12 +9,14 @@
 /**
  * struct sem - what a struct burrow_sem is
  * @lock:	over all of it
+ * @run:	in which somebody waited last
  * @count:	what is there
  * @queue:	those who wait; elem of a waiter is how much it wants, which for
  *		the first one is more than @count
  */
 struct sem {
 	struct burrow_lock lock;
+	uint32_t run;
 	int64_t count;
 	struct burrow_waitq queue;
 } __attribute__((may_alias));
@@ -26,6 +28,13 @@ void burrow_sem_init(struct burrow_sem *s, int64_t n)
 	if (n < 0)
 		burrow_misuse("burrow_sem_init", "the count is negative");
 	*(struct sem *)s = (struct sem){ .count = n };
+}
+
+static void take_lock(struct sem *s)
+{
+	burrow_lock_take(&s->lock);
+	if (burrow_unlikely(burrow_run_is_another(&s->run)))
+		s->queue = (struct burrow_waitq){ 0 };
 }
 
 /* With the lock. */
@@ -57,7 +66,7 @@ static int take(struct burrow_thread **self, struct sem *s, int64_t n,
 
 	if (burrow_unlikely(n < 0))
 		burrow_misuse(call, "the count is negative");
-	burrow_lock_take(&s->lock);
+	take_lock(s);
 	if (burrow_likely(take_now(s, n))) {
 		burrow_lock_drop(&s->lock);
 		return 0;
@@ -67,7 +76,7 @@ static int take(struct burrow_thread **self, struct sem *s, int64_t n,
 	if (ret != -ETIMEDOUT)
 		return ret;
 	/* There may be enough for those who stood behind us. */
-	burrow_lock_take(&s->lock);
+	take_lock(s);
 	grant(s, &woken);
 	burrow_lock_drop(&s->lock);
 	burrow_woken_ready(*self, &woken);
@@ -107,7 +116,7 @@ int burrow_sem_tryacquire(struct burrow_sem *sem, int64_t n)
 		return -EPERM;
 	if (n < 0)
 		burrow_misuse("burrow_sem_tryacquire", "the count is negative");
-	burrow_lock_take(&s->lock);
+	take_lock(s);
 	taken = take_now(s, n);
 	burrow_lock_drop(&s->lock);
 	burrow_leave(self);
@@ -122,7 +131,7 @@ void burrow_sem_release(struct burrow_sem *sem, int64_t n)
 
 	if (burrow_unlikely(n < 0))
 		burrow_misuse("burrow_sem_release", "the count is negative");
-	burrow_lock_take(&s->lock);
+	take_lock(s);
 	if (burrow_unlikely(__builtin_add_overflow(s->count, n, &s->count)))
 		burrow_misuse("burrow_sem_release", "the count overflows");
 	grant(s, &woken);

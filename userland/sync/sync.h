@@ -8,6 +8,10 @@
  * Such an object may be freed by the first one to get through. So whoever lets
  * another through drops the lock, which is its last touch, before it makes the
  * other ready, and nothing is read but under the lock.
+ *
+ * And it may outlive a run, being static. What it counts and who has it stays as
+ * it was; its waiters are gone with the run. Each knows in which run somebody
+ * last waited, and whoever comes to its queue in another empties it first.
  */
 #ifndef BURROW_SYNC_INTERNAL_H
 #define BURROW_SYNC_INTERNAL_H

@@ -7,23 +7,32 @@
 /**
  * struct waitgroup - what a struct burrow_waitgroup is
  * @lock:	over all of it
+ * @run:	in which somebody waited last
  * @count:	what remains to be done
  * @queue:	those who wait; only while @count is not 0
  */
 struct waitgroup {
 	struct burrow_lock lock;
+	uint32_t run;
 	int64_t count;
 	struct burrow_waitq queue;
 } __attribute__((may_alias));
 
 SYNC_LAYOUT(struct waitgroup, struct burrow_waitgroup);
 
+static void take_lock(struct waitgroup *wg)
+{
+	burrow_lock_take(&wg->lock);
+	if (burrow_unlikely(burrow_run_is_another(&wg->run)))
+		wg->queue = (struct burrow_waitq){ 0 };
+}
+
 static void add(struct burrow_thread *self, struct waitgroup *wg, int64_t n,
 		const char *call)
 {
 	struct burrow_woken woken = { 0 };
 
-	burrow_lock_take(&wg->lock);
+	take_lock(wg);
 	if (burrow_unlikely(__builtin_add_overflow(wg->count, n, &wg->count)))
 		burrow_misuse(call, "the counter overflows");
 	if (burrow_unlikely(wg->count < 0))
@@ -53,7 +62,7 @@ void burrow_waitgroup_done(struct burrow_waitgroup *wg)
 static int wait_until(struct burrow_thread **self, struct waitgroup *wg,
 		      int64_t deadline)
 {
-	burrow_lock_take(&wg->lock);
+	take_lock(wg);
 	if (wg->count)
 		return burrow_wait(self, &wg->lock, &wg->queue,
 				   GOROUTINE_WAITGROUP, deadline);

@@ -8,8 +8,10 @@
  * to give). It must not be copied or moved while in use. It may be freed as soon
  * as no call on it is under way that has not yet had its effect: who was let
  * through by burrow_waitgroup_wait() or burrow_mutex_lock() may do it at once.
- * When the runtime stops, one that goroutines wait in at that moment is to be
- * zeroed before it is used again.
+ * One that outlives a run (in static memory, say) can be used in the next as it
+ * is: who waited in it is gone, what it counts and that it is locked remain as
+ * they were. So one that was locked or half counted is to be zeroed first; a
+ * once whose function had begun ends the program with a line.
  *
  * Only goroutines may call these: another thread gets -EPERM, or where the
  * result is void the program ends with a line. So it does on misuse that Go
@@ -228,7 +230,7 @@ int burrow_waitgroup_wait_deadline(struct burrow_waitgroup *wg,
  * @opaque: the library's
  */
 struct burrow_once {
-	uint64_t opaque[4];
+	uint64_t opaque[5];
 };
 
 /**
