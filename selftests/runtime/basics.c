@@ -73,7 +73,7 @@ static void one_of_many(void *arg)
 		before = progress(m);
 		burrow_yield();
 		if (progress(m) != before)
-			m->mixed = true;
+			__atomic_store_n(&m->mixed, true, __ATOMIC_RELAXED);
 		if (burrow_id() != id)
 			m->ids[me] = 0;
 	}

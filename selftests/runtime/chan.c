@@ -523,6 +523,7 @@ TEST_ON(deadlines_lose_nothing)
 		h.received++;
 	CHECK(h.sent == h.received);
 	CHECK(h.sent > 0 && h.gave_up > 0);
+	CHECK(timeouts_set() == 0);
 }
 
 static void close_it(void *arg)

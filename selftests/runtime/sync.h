@@ -100,8 +100,21 @@ static inline void settle(void)
 	do {
 		burrow_sleep(3 * MS);
 		busy = 0;
+		pthread_mutex_lock(&burrow_runtime.lock);
 		goroutine_each(count_busy, &busy);
+		pthread_mutex_unlock(&burrow_runtime.lock);
 	} while (busy && burrow_now() < end);
+}
+
+/* How many timeouts are set, by all processors' count of their own. */
+static inline long timeouts_set(void)
+{
+	long n = 0;
+	int i;
+
+	for (i = 0; burrow_runtime.procs[i]; i++)
+		n += READ_ONCE(burrow_runtime.procs[i]->timers.set);
+	return n;
 }
 
 static inline void add(int *counter, int n)
