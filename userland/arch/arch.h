@@ -70,6 +70,38 @@ static inline void burrow_arch_relax(void)
 #endif
 }
 
+/*
+ * The value of a thread-local pointer (initial-exec). The compiler must not read
+ * it: it would keep the address of the variable over a switch, and a goroutine
+ * may come back on another thread.
+ */
+#if defined(__x86_64__)
+#define BURROW_ARCH_THREAD_LOCAL(variable)                                    \
+	({                                                                    \
+		__typeof__(variable) value_;                                  \
+		__asm__ volatile("movq " #variable "@gottpoff(%%rip), %0\n\t" \
+				 "movq %%fs:(%0), %0"                         \
+				 : "=r"(value_)                               \
+				 :                                            \
+				 : "memory");                                 \
+		value_;                                                       \
+	})
+#elif defined(__aarch64__)
+#define BURROW_ARCH_THREAD_LOCAL(variable)                                \
+	({                                                                \
+		__typeof__(variable) value_, base_;                       \
+		__asm__ volatile("mrs %1, tpidr_el0\n\t"                  \
+				 "adrp %0, :gottprel:" #variable "\n\t"   \
+				 "ldr %0, [%0, :gottprel_lo12:" #variable \
+				 "]\n\t"                                  \
+				 "ldr %0, [%1, %0]"                       \
+				 : "=&r"(value_), "=&r"(base_)            \
+				 :                                        \
+				 : "memory");                             \
+		value_;                                                   \
+	})
+#endif
+
 /* Whether the kernel keeps a shadow stack for this thread. */
 bool burrow_arch_shadow_stack(void);
 

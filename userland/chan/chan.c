@@ -88,52 +88,49 @@ static __attribute__((noinline)) int wait_on_nil(struct burrow_thread *self,
 	return ret;
 }
 
-/* Under the lock, which is dropped. */
-static inline int wait_in(struct burrow_thread **self, struct burrow_chan *ch,
+/* Both under the lock, which is dropped. Who closes the channel clears @elem. */
+static inline int wait_in(struct burrow_thread *self, struct burrow_chan *ch,
 			  struct burrow_waitq *queue, void *elem,
-			  enum goroutine_reason why, int64_t deadline)
+			  enum goroutine_reason why)
 {
-	struct goroutine *g = (*self)->current;
+	int ret;
 
-	g->waiter.elem = elem;
-	if (deadline != BURROW_FOREVER)
-		return burrow_wait(self, &ch->lock, queue, why, deadline);
-	g->waiter.g = g;
-	g->waiter.lock = &ch->lock;
-	g->waiter.select = false;
-	burrow_waitq_push(queue, &g->waiter);
-	*self = burrow_park(*self, why, &ch->lock);
-	return g->waiter.result;
+	self->current->waiter.elem = elem;
+	self = burrow_wait_in(self, &ch->lock, queue, why);
+	ret = self->current->waiter.result;
+	burrow_leave(self);
+	return ret;
+}
+
+static __attribute__((noinline)) int
+wait_until(struct burrow_thread *self, struct burrow_chan *ch,
+	   struct burrow_waitq *queue, void *elem, enum goroutine_reason why,
+	   int64_t deadline)
+{
+	int ret;
+
+	self->current->waiter.elem = elem;
+	ret = burrow_wait(&self, &ch->lock, queue, why, deadline);
+	burrow_leave(self);
+	return ret;
 }
 
 static __attribute__((noinline)) int wait_to_send(struct burrow_thread *self,
 						  struct burrow_chan *ch,
-						  const void *elem,
-						  int64_t deadline)
+						  const void *elem)
 {
-	int ret = wait_in(&self, ch, &ch->senders, (void *)elem,
-			  GOROUTINE_CHAN_SEND, deadline);
-
-	burrow_leave(self);
-	return ret;
+	return wait_in(self, ch, &ch->senders, (void *)elem,
+		       GOROUTINE_CHAN_SEND);
 }
 
-static __attribute__((noinline)) int wait_to_recv(struct burrow_thread *self,
-						  struct burrow_chan *ch,
-						  void *elem, int64_t deadline)
+static __attribute__((noinline)) int
+wait_to_recv(struct burrow_thread *self, struct burrow_chan *ch, void *elem)
 {
-	int ret = wait_in(&self, ch, &ch->receivers, elem, GOROUTINE_CHAN_RECV,
-			  deadline);
-
-	if (burrow_unlikely(!ret))
-		burrow_chan_copy(ch, elem, NULL);
-	burrow_leave(self);
-	return ret;
+	return wait_in(self, ch, &ch->receivers, elem, GOROUTINE_CHAN_RECV);
 }
 
-static inline __attribute__((always_inline)) int
-send_until(struct burrow_thread *self, struct burrow_chan *ch, const void *elem,
-	   int64_t deadline)
+int burrow_chan_send_leave(struct burrow_thread *self, struct burrow_chan *ch,
+			   const void *elem, int64_t deadline)
 {
 	int ret;
 
@@ -141,15 +138,18 @@ send_until(struct burrow_thread *self, struct burrow_chan *ch, const void *elem,
 		return wait_on_nil(self, GOROUTINE_CHAN_SEND_NIL, deadline);
 	burrow_lock_take(&ch->lock);
 	ret = burrow_chan_send_now(self, ch, elem);
-	if (ret == -EAGAIN)
-		return wait_to_send(self, ch, elem, deadline);
-	burrow_leave(self);
+	if (ret != -EAGAIN)
+		burrow_leave(self);
+	else if (deadline == BURROW_FOREVER)
+		ret = wait_to_send(self, ch, elem);
+	else
+		ret = wait_until(self, ch, &ch->senders, (void *)elem,
+				 GOROUTINE_CHAN_SEND, deadline);
 	return ret;
 }
 
-static inline __attribute__((always_inline)) int
-recv_until(struct burrow_thread *self, struct burrow_chan *ch, void *elem,
-	   int64_t deadline)
+int burrow_chan_recv_leave(struct burrow_thread *self, struct burrow_chan *ch,
+			   void *elem, int64_t deadline)
 {
 	int ret;
 
@@ -157,31 +157,78 @@ recv_until(struct burrow_thread *self, struct burrow_chan *ch, void *elem,
 		return wait_on_nil(self, GOROUTINE_CHAN_RECV_NIL, deadline);
 	burrow_lock_take(&ch->lock);
 	ret = burrow_chan_recv_now(self, ch, elem);
-	if (ret == -EAGAIN)
-		return wait_to_recv(self, ch, elem, deadline);
-	burrow_leave(self);
+	if (ret != -EAGAIN)
+		burrow_leave(self);
+	else if (deadline == BURROW_FOREVER)
+		ret = wait_to_recv(self, ch, elem);
+	else
+		ret = wait_until(self, ch, &ch->receivers, elem,
+				 GOROUTINE_CHAN_RECV, deadline);
 	return ret;
 }
 
-int burrow_chan_send_leave(struct burrow_thread *self, struct burrow_chan *ch,
-			   const void *elem, int64_t deadline)
+/* Whatever is out of the ordinary. */
+static __attribute__((noinline)) int send_slow(struct burrow_chan *ch,
+					       const void *elem)
 {
-	return send_until(self, ch, elem, deadline);
+	struct burrow_thread *self = burrow_enter_try("burrow_chan_send");
+
+	if (!self)
+		return -EPERM;
+	return burrow_chan_send_leave(self, ch, elem, BURROW_FOREVER);
 }
 
-int burrow_chan_recv_leave(struct burrow_thread *self, struct burrow_chan *ch,
-			   void *elem, int64_t deadline)
+static __attribute__((noinline)) int recv_slow(struct burrow_chan *ch,
+					       void *elem)
 {
-	return recv_until(self, ch, elem, deadline);
+	struct burrow_thread *self = burrow_enter_try("burrow_chan_recv");
+
+	if (!self)
+		return -EPERM;
+	return burrow_chan_recv_leave(self, ch, elem, BURROW_FOREVER);
+}
+
+/* True: to be done by the quick way, with the lock held. */
+static inline bool is_quick(const struct burrow_thread *self,
+			    struct burrow_chan *ch)
+{
+	return burrow_likely(self) && burrow_likely(ch) &&
+	       burrow_likely(ch->elem_size == sizeof(uint64_t)) &&
+	       burrow_likely(burrow_lock_try(&ch->lock));
 }
 
 int burrow_chan_send(struct burrow_chan *ch, const void *elem)
 {
-	struct burrow_thread *self = burrow_enter_try("burrow_chan_send");
+	struct burrow_thread *self = burrow_enter_quick();
+	struct goroutine *served;
+	int ret;
 
-	if (burrow_unlikely(!self))
-		return -EPERM;
-	return send_until(self, ch, elem, BURROW_FOREVER);
+	if (burrow_unlikely(!is_quick(self, ch)))
+		return send_slow(ch, elem);
+	ret = burrow_chan_send_word(ch, elem, true, &served);
+	if (ret == -EAGAIN)
+		return wait_to_send(self, ch, elem);
+	if (served)
+		return burrow_ready_leave(self, served, ret);
+	burrow_leave(self);
+	return ret;
+}
+
+int burrow_chan_recv(struct burrow_chan *ch, void *elem)
+{
+	struct burrow_thread *self = burrow_enter_quick();
+	struct goroutine *served;
+	int ret;
+
+	if (burrow_unlikely(!is_quick(self, ch)))
+		return recv_slow(ch, elem);
+	ret = burrow_chan_recv_word(ch, elem, true, &served);
+	if (ret == -EAGAIN)
+		return wait_to_recv(self, ch, elem);
+	if (served)
+		return burrow_ready_leave(self, served, ret);
+	burrow_leave(self);
+	return ret;
 }
 
 int burrow_chan_send_deadline(struct burrow_chan *ch, const void *elem,
@@ -193,6 +240,17 @@ int burrow_chan_send_deadline(struct burrow_chan *ch, const void *elem,
 	if (!self)
 		return -EPERM;
 	return burrow_chan_send_leave(self, ch, elem, deadline);
+}
+
+int burrow_chan_recv_deadline(struct burrow_chan *ch, void *elem,
+			      int64_t deadline)
+{
+	struct burrow_thread *self =
+		burrow_enter_try("burrow_chan_recv_deadline");
+
+	if (!self)
+		return -EPERM;
+	return burrow_chan_recv_leave(self, ch, elem, deadline);
 }
 
 void burrow_chan_offer(struct burrow_thread *self, struct burrow_chan *ch,
@@ -220,26 +278,6 @@ int burrow_chan_try_send(struct burrow_chan *ch, const void *elem)
 	return ret;
 }
 
-int burrow_chan_recv(struct burrow_chan *ch, void *elem)
-{
-	struct burrow_thread *self = burrow_enter_try("burrow_chan_recv");
-
-	if (burrow_unlikely(!self))
-		return -EPERM;
-	return recv_until(self, ch, elem, BURROW_FOREVER);
-}
-
-int burrow_chan_recv_deadline(struct burrow_chan *ch, void *elem,
-			      int64_t deadline)
-{
-	struct burrow_thread *self =
-		burrow_enter_try("burrow_chan_recv_deadline");
-
-	if (!self)
-		return -EPERM;
-	return burrow_chan_recv_leave(self, ch, elem, deadline);
-}
-
 int burrow_chan_try_recv(struct burrow_chan *ch, void *elem)
 {
 	struct burrow_thread *self = burrow_enter_try("burrow_chan_try_recv");
@@ -260,6 +298,7 @@ int burrow_chan_try_recv(struct burrow_chan *ch, void *elem)
 int burrow_chan_shut(struct burrow_thread *self, struct burrow_chan *ch)
 {
 	struct burrow_woken woken = { 0 };
+	struct burrow_waiter *w;
 
 	burrow_lock_take(&ch->lock);
 	if (ch->closed) {
@@ -267,7 +306,10 @@ int burrow_chan_shut(struct burrow_thread *self, struct burrow_chan *ch)
 		return -EPIPE;
 	}
 	__atomic_store_n(&ch->closed, true, __ATOMIC_RELAXED);
-	burrow_woken_add_all(&woken, &ch->receivers, 0);
+	while ((w = burrow_waitq_take(&ch->receivers))) {
+		burrow_chan_copy(ch, w->elem, NULL);
+		burrow_woken_add(&woken, w, 0);
+	}
 	burrow_woken_add_all(&woken, &ch->senders, -EPIPE);
 	burrow_lock_drop(&ch->lock);
 	burrow_woken_ready(self, &woken);

@@ -67,112 +67,137 @@ void burrow_chan_offer(struct burrow_thread *self, struct burrow_chan *ch,
 int burrow_chan_never(struct burrow_thread **self, enum goroutine_reason why,
 		      int64_t deadline);
 
-/* Copies an element; nobody wants it: @to is NULL, nobody gave it: @from is. */
-static inline void burrow_chan_copy(const struct burrow_chan *ch, void *to,
-				    const void *from)
+/*
+ * Copies an element; nobody wants it: @to is NULL, nobody gave it: @from is.
+ * @word: it is known to be one of 8 bytes, and nothing is called.
+ */
+static inline __attribute__((always_inline)) void
+burrow_chan_copy_as(const struct burrow_chan *ch, void *to, const void *from,
+		    bool word)
 {
 	if (burrow_unlikely(!to))
 		return;
-	if (burrow_unlikely(!from))
+	if (word || burrow_likely(ch->elem_size == sizeof(uint64_t))) {
+		if (burrow_likely(from))
+			memcpy(to, from, sizeof(uint64_t));
+		else
+			memset(to, 0, sizeof(uint64_t));
+	} else if (!from) {
 		memset(to, 0, ch->elem_size);
-	else if (burrow_likely(ch->elem_size == sizeof(uint64_t)))
-		memcpy(to, from, sizeof(uint64_t));
-	else if (ch->elem_size == sizeof(uint32_t))
+	} else if (ch->elem_size == sizeof(uint32_t)) {
 		memcpy(to, from, sizeof(uint32_t));
-	else
+	} else {
 		memcpy(to, from, ch->elem_size);
+	}
 }
 
-static inline void burrow_chan_buffer_put(struct burrow_chan *ch,
-					  const void *elem)
+static inline void burrow_chan_copy(const struct burrow_chan *ch, void *to,
+				    const void *from)
 {
-	burrow_chan_copy(ch, ch->buffer + ch->tail, elem);
+	burrow_chan_copy_as(ch, to, from, false);
+}
+
+static inline __attribute__((always_inline)) void
+burrow_chan_buffer_put(struct burrow_chan *ch, const void *elem, bool word)
+{
+	burrow_chan_copy_as(ch, ch->buffer + ch->tail, elem, word);
 	ch->tail += ch->elem_size;
 	if (ch->tail == ch->bytes)
 		ch->tail = 0;
 }
 
-static inline void burrow_chan_buffer_get(struct burrow_chan *ch, void *elem)
+static inline __attribute__((always_inline)) void
+burrow_chan_buffer_get(struct burrow_chan *ch, void *elem, bool word)
 {
-	burrow_chan_copy(ch, elem, ch->buffer + ch->head);
+	burrow_chan_copy_as(ch, elem, ch->buffer + ch->head, word);
 	ch->head += ch->elem_size;
 	if (ch->head == ch->bytes)
 		ch->head = 0;
 }
 
-static inline struct burrow_waiter *burrow_chan_partner(struct burrow_waitq *q)
-{
-	struct burrow_waiter *w = q->first;
-
-	if (!w || w->select)
-		return w ? burrow_waitq_take(q) : NULL;
-	burrow_waitq_remove(q, w);
-	return w;
-}
-
 /*
  * Sends what can be sent at once. Under the lock, which is dropped; but it is
- * held on if the result is -EAGAIN.
+ * held on if the result is -EAGAIN. *@served: who is to be made ready, or NULL.
  */
-static inline int burrow_chan_send_now(struct burrow_thread *self,
-				       struct burrow_chan *ch, const void *elem)
+static inline __attribute__((always_inline)) int
+burrow_chan_send_word(struct burrow_chan *ch, const void *elem, bool word,
+		      struct goroutine **served)
 {
 	struct burrow_waiter *w;
-	struct goroutine *g;
 
+	*served = NULL;
 	if (burrow_unlikely(ch->closed)) {
 		burrow_lock_drop(&ch->lock);
 		return -EPIPE;
 	}
-	w = burrow_chan_partner(&ch->receivers);
+	w = burrow_waitq_take(&ch->receivers);
 	if (w) {
-		burrow_chan_copy(ch, w->elem, elem);
+		burrow_chan_copy_as(ch, w->elem, elem, word);
 		w->result = 1;
-		g = w->g;
-		burrow_lock_drop(&ch->lock);
-		burrow_ready(self, g);
-		return 0;
+		*served = w->g;
+	} else {
+		if (ch->count == ch->capacity)
+			return -EAGAIN;
+		burrow_chan_buffer_put(ch, elem, word);
+		__atomic_store_n(&ch->count, ch->count + 1, __ATOMIC_RELAXED);
 	}
-	if (ch->count == ch->capacity)
-		return -EAGAIN;
-	burrow_chan_buffer_put(ch, elem);
-	__atomic_store_n(&ch->count, ch->count + 1, __ATOMIC_RELAXED);
 	burrow_lock_drop(&ch->lock);
 	return 0;
 }
 
 /* The same for receiving. */
-static inline int burrow_chan_recv_now(struct burrow_thread *self,
-				       struct burrow_chan *ch, void *elem)
+static inline __attribute__((always_inline)) int
+burrow_chan_recv_word(struct burrow_chan *ch, void *elem, bool word,
+		      struct goroutine **served)
 {
-	struct burrow_waiter *w = burrow_chan_partner(&ch->senders);
-	struct goroutine *g;
+	struct burrow_waiter *w = burrow_waitq_take(&ch->senders);
 
+	*served = NULL;
 	if (ch->count) {
-		burrow_chan_buffer_get(ch, elem);
+		burrow_chan_buffer_get(ch, elem, word);
 		if (w)
-			burrow_chan_buffer_put(ch, w->elem);
+			burrow_chan_buffer_put(ch, w->elem, word);
 		else
 			__atomic_store_n(&ch->count, ch->count - 1,
 					 __ATOMIC_RELAXED);
 	} else if (w) {
-		burrow_chan_copy(ch, elem, w->elem);
+		burrow_chan_copy_as(ch, elem, w->elem, word);
 	} else if (ch->closed) {
 		burrow_lock_drop(&ch->lock);
-		burrow_chan_copy(ch, elem, NULL);
+		burrow_chan_copy_as(ch, elem, NULL, word);
 		return 0;
 	} else {
 		return -EAGAIN;
 	}
-	if (!w) {
-		burrow_lock_drop(&ch->lock);
-		return 1;
+	if (w) {
+		w->result = 0;
+		*served = w->g;
 	}
-	w->result = 0;
-	g = w->g;
 	burrow_lock_drop(&ch->lock);
-	burrow_ready(self, g);
 	return 1;
+}
+
+/* Both for elements of any size, and with the partner made ready. */
+static inline int burrow_chan_send_now(struct burrow_thread *self,
+				       struct burrow_chan *ch, const void *elem)
+{
+	struct goroutine *served;
+	int ret = burrow_chan_send_word(ch, elem, false, &served);
+
+	if (served)
+		burrow_ready(self, served);
+	return ret;
+}
+
+static inline int burrow_chan_recv_now(struct burrow_thread *self,
+				       struct burrow_chan *ch, void *elem)
+{
+	struct goroutine *served;
+	int ret = burrow_chan_recv_word(ch, elem, false, &served);
+
+	if (served)
+		burrow_ready(self, served);
+	return ret;
 }
 
 #endif /* BURROW_CHAN_INTERNAL_H */

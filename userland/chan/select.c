@@ -235,7 +235,6 @@ static int wait_for_one(struct burrow_thread **self, struct selecting *s,
 			struct burrow_lock *lock, int64_t deadline)
 {
 	struct goroutine *g = (*self)->current;
-	int taken;
 
 	if (deadline != BURROW_FOREVER) {
 		g->waiter.lock = lock;
@@ -253,11 +252,7 @@ static int wait_for_one(struct burrow_thread **self, struct selecting *s,
 					 s);
 	if (deadline != BURROW_FOREVER)
 		burrow_timeout_cancel(&g->timeout);
-	taken = leave_queues(s, cases, n);
-	if (taken >= 0 && cases[taken].op == BURROW_RECV &&
-	    !cases[taken].result)
-		burrow_chan_copy(cases[taken].chan, cases[taken].elem, NULL);
-	return taken;
+	return leave_queues(s, cases, n);
 }
 
 /* No case could be done at once. */

@@ -23,7 +23,7 @@ enum burrow_san_tool {
 };
 
 /* Which of them are there; set by burrow_san_open() before threads start. */
-extern uint8_t burrow_san_tools;
+extern uint8_t burrow_san_tools BURROW_HIDDEN;
 
 /*
  * At the start of each run. 0, or -ENOTSUP with a line on standard error: the
@@ -31,7 +31,15 @@ extern uint8_t burrow_san_tools;
  */
 int burrow_san_open(void);
 
-/* The ways of a tool that is there; sanitize.c. */
+/*
+ * The ways of a tool that is there; sanitize.c.
+ *
+ * burrow_asan_begin() comes right before burrow_arch_switch() to @to, which may
+ * be the thread's loop; @fake is a variable in the frame of the function that
+ * switches, NULL if the goroutine that runs here ends. burrow_asan_end() comes
+ * right after it, with the thread it came out on and that variable; and first of
+ * all where a goroutine starts, with NULL. thread.left must be set.
+ */
 void burrow_asan_begin(struct burrow_thread *self, struct goroutine *to,
 		       void **fake);
 void burrow_asan_end(struct burrow_thread *self, void *fake);
@@ -84,29 +92,6 @@ static inline void burrow_san_create(struct goroutine *g)
 static inline void burrow_san_free(struct goroutine *g)
 {
 	burrow_tsan_free(g);
-}
-
-/*
- * Right before burrow_arch_switch() to @to, which may be the thread's loop.
- * @fake: a variable in the frame of the function that switches; NULL if the
- * goroutine that runs here ends.
- */
-static inline void burrow_san_switch_begin(struct burrow_thread *self,
-					   struct goroutine *to, void **fake)
-{
-	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
-		burrow_asan_begin(self, to, fake);
-	burrow_tsan_switch(to);
-}
-
-/*
- * Right after it, with the thread it came out on and that variable; and first
- * of all where a goroutine starts, with NULL. thread.left must be set.
- */
-static inline void burrow_san_switch_end(struct burrow_thread *self, void *fake)
-{
-	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
-		burrow_asan_end(self, fake);
 }
 
 #endif /* BURROW_SANITIZE_H */

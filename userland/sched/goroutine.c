@@ -17,11 +17,10 @@
 #include <sys/mman.h>
 
 #include "../debug/sanitize.h"
-#include "sched.h"
+#include "goroutine.h"
 
 #define SLAB_FIRST (64UL << 10)
 #define SLAB_MAX (16UL << 20)
-#define FREE_MAX 256 /* structs that a processor keeps */
 #define FREE_BATCH 128
 #define SPARE_MAX 128 /* promises that a processor keeps */
 #define SPARE_BATCH 64
@@ -150,7 +149,7 @@ static bool refill(struct burrow_proc *proc)
 		g = struct_get();
 		if (!g)
 			break;
-		goroutine_queue_push(&proc->free, g);
+		goroutine_set_free(proc, g);
 	}
 	return i > 0;
 }
@@ -169,43 +168,35 @@ static uint64_t next_id(struct burrow_proc *proc)
 	return ++proc->id_next;
 }
 
-/* The timeout is left as it is: its last entry may still be in a heap. */
-static void init(struct goroutine *g, uint64_t id)
-{
-	g->context = NULL;
-	g->stack.arena = NULL;
-	g->id = id;
-	g->cold = false;
-	g->claimed = 0;
-	g->waiter.queue = NULL;
-	g->name = NULL;
-	g->bound = NULL;
-}
-
+/*
+ * A struct is clean where it is free: all zero but for what the scheduler sets
+ * anyway and the timeout, whose last entry may still be in a heap.
+ */
 struct goroutine *goroutine_new(struct burrow_thread *self)
 {
 	struct burrow_proc *proc = self ? self->proc : NULL;
-	struct goroutine *g = NULL;
+	struct goroutine *g;
 
 	if (!proc) {
 		g = struct_get();
 		if (!g)
 			return NULL;
 		WRITE_ONCE(burrow_runtime.created, burrow_runtime.created + 1);
-		init(g, next_id(NULL));
+		g->id = next_id(NULL);
 		return g;
 	}
-	g = goroutine_queue_pop(&proc->free);
-	if (!g) {
+	if (!proc->free) {
 		pthread_mutex_lock(&burrow_runtime.lock);
-		if (refill(proc))
-			g = goroutine_queue_pop(&proc->free);
+		refill(proc);
 		pthread_mutex_unlock(&burrow_runtime.lock);
-		if (!g)
-			return NULL;
 	}
+	g = proc->free;
+	if (!g)
+		return NULL;
+	proc->free = g->next;
+	proc->nr_free--;
 	__atomic_store_n(&proc->created, proc->created + 1, __ATOMIC_RELAXED);
-	init(g, next_id(proc));
+	g->id = next_id(proc);
 	return g;
 }
 
@@ -275,43 +266,63 @@ static void name_free(struct goroutine *g)
 	pthread_mutex_unlock(&burrow_runtime.lock);
 }
 
-void goroutine_discard(struct burrow_proc *proc, struct goroutine *g)
+static struct goroutine *free_pop(struct burrow_proc *proc)
+{
+	struct goroutine *g = proc->free;
+
+	if (g) {
+		proc->free = g->next;
+		proc->nr_free--;
+	}
+	return g;
+}
+
+/* Too many: others may need some. */
+static __attribute__((noinline)) void free_some(struct burrow_proc *proc)
 {
 	int i;
 
+	pthread_mutex_lock(&burrow_runtime.lock);
+	for (i = 0; i < FREE_BATCH; i++)
+		goroutine_queue_push(&burrow_runtime.free, free_pop(proc));
+	pthread_mutex_unlock(&burrow_runtime.lock);
+}
+
+static inline void discard(struct burrow_proc *proc, struct goroutine *g)
+{
 	WRITE_ONCE(g->state, GOROUTINE_FREE);
-	if (burrow_unlikely(g->name != NULL))
+	if (burrow_unlikely(g->name))
 		name_free(g);
-	/* The last in is in the cache: it is the next to be used. */
-	g->next = proc->free.first;
-	proc->free.first = g;
-	if (!proc->free.last)
-		proc->free.last = g;
-	if (++proc->free.count > FREE_MAX) {
-		pthread_mutex_lock(&burrow_runtime.lock);
-		for (i = 0; i < FREE_BATCH; i++)
-			goroutine_queue_push(&burrow_runtime.free,
-					     goroutine_queue_pop(&proc->free));
-		pthread_mutex_unlock(&burrow_runtime.lock);
-	}
+	goroutine_set_free(proc, g);
 	__atomic_store_n(&proc->ended, proc->ended + 1, __ATOMIC_RELAXED);
+	if (burrow_unlikely(proc->nr_free > BURROW_FREE_MAX))
+		free_some(proc);
+}
+
+/* The promise goes with the stack. */
+static inline void take_promise_back(struct burrow_proc *proc, int class)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+
+	if (burrow_unlikely(class != rt->class)) {
+		burrow_stack_unreserve(rt->pool, class, 1);
+	} else if (burrow_unlikely(++proc->spare > SPARE_MAX)) {
+		burrow_stack_unreserve(rt->pool, class, SPARE_BATCH);
+		proc->spare -= SPARE_BATCH;
+	}
 }
 
 void goroutine_end(struct burrow_proc *proc, struct goroutine *g)
 {
-	struct burrow_runtime *rt = &burrow_runtime;
-
 	burrow_san_free(g);
-	if (burrow_unlikely(g->cold))
+	if (burrow_unlikely(g->cold)) {
 		burrow_site_end(g);
-	burrow_stack_cache_put(&proc->cache, g->class, &g->stack);
-	if (g->class != rt->class) {
-		burrow_stack_unreserve(rt->pool, g->class, 1);
-	} else if (++proc->spare > SPARE_MAX) {
-		burrow_stack_unreserve(rt->pool, g->class, SPARE_BATCH);
-		proc->spare -= SPARE_BATCH;
+		g->cold = false;
 	}
-	goroutine_discard(proc, g);
+	burrow_stack_cache_put(&proc->cache, g->class, &g->stack);
+	g->stack.arena = NULL;
+	take_promise_back(proc, g->class);
+	discard(proc, g);
 }
 
 /* Gives back what a processor keeps: it is not used for a while. */
@@ -319,7 +330,7 @@ void goroutine_flush(struct burrow_proc *proc)
 {
 	struct goroutine *g;
 
-	while ((g = goroutine_queue_pop(&proc->free)))
+	while ((g = free_pop(proc)))
 		goroutine_queue_push(&burrow_runtime.free, g);
 	if (proc->spare)
 		burrow_stack_unreserve(burrow_runtime.pool,

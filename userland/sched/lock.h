@@ -21,6 +21,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * For variables of the library's that its other files use: without it each use
+ * goes through a table of addresses, in case the program had one of that name.
+ */
+#define BURROW_HIDDEN __attribute__((visibility("hidden")))
+
 #define burrow_likely(x) __builtin_expect(!!(x), 1)
 #define burrow_unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -33,10 +39,10 @@
 #define WRITE_ONCE(x, value) __atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
 
 /* One processor: its holder is alone inside. Changed with the world stopped. */
-extern bool burrow_solo;
+extern bool burrow_solo BURROW_HIDDEN;
 
 /* No membarrier(2): light barriers are fences. Set before threads start. */
-extern bool burrow_barrier_fenced;
+extern bool burrow_barrier_fenced BURROW_HIDDEN;
 
 void burrow_barrier_open(void);
 void burrow_barrier_heavy(void);
@@ -61,12 +67,17 @@ struct burrow_lock {
 
 void burrow_lock_wait(struct burrow_lock *lock);
 
+/* False: somebody has it. */
+static inline bool burrow_lock_try(struct burrow_lock *lock)
+{
+	return burrow_likely(burrow_solo) ||
+	       burrow_likely(
+		       !__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE));
+}
+
 static inline void burrow_lock_take(struct burrow_lock *lock)
 {
-	if (burrow_likely(burrow_solo))
-		return;
-	if (burrow_unlikely(
-		    __atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE)))
+	if (burrow_unlikely(!burrow_lock_try(lock)))
 		burrow_lock_wait(lock);
 }
 

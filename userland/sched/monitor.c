@@ -151,7 +151,7 @@ static void take_processor(struct burrow_runtime *rt, struct burrow_proc *proc)
 static void look_at(struct burrow_runtime *rt, struct burrow_proc *proc,
 		    int64_t now)
 {
-	uint64_t switches = __atomic_load_n(&proc->switches, __ATOMIC_RELAXED);
+	uint64_t switches = burrow_proc_switches(proc);
 
 	if (switches != proc->seen_switches) {
 		proc->seen_switches = switches;
@@ -161,7 +161,7 @@ static void look_at(struct burrow_runtime *rt, struct burrow_proc *proc,
 	if (now - proc->seen_at < HOG_NS || !has_other_work(rt, proc, now))
 		return;
 	pthread_mutex_lock(&rt->lock);
-	if (__atomic_load_n(&proc->switches, __ATOMIC_RELAXED) == switches)
+	if (burrow_proc_switches(proc) == switches)
 		take_processor(rt, proc);
 	pthread_mutex_unlock(&rt->lock);
 }

@@ -20,8 +20,8 @@
 #include "../debug/backtrace.h"
 #include "../debug/print.h"
 #include "../debug/sanitize.h"
+#include "goroutine.h"
 #include "runq.h"
-#include "sched.h"
 
 #define MAIN_STACK (8UL << 20)
 
@@ -164,8 +164,8 @@ static bool is_foreign(const struct burrow_thread *self)
 				ATTENTION_BLOCKING;
 }
 
-static int go(int class, const char *name, void (*fn)(void *arg), void *arg,
-	      void *site)
+static __attribute__((noinline)) int
+go(int class, const char *name, void (*fn)(void *arg), void *arg, void *site)
 {
 	struct burrow_thread *self = burrow_self();
 	int ret;
@@ -200,7 +200,18 @@ int burrow_go_opts(const struct burrow_go_options *opts, void (*fn)(void *arg),
 
 int burrow_go(void (*fn)(void *arg), void *arg)
 {
-	return go(-1, NULL, fn, arg, __builtin_return_address(0));
+	void *site = __builtin_return_address(0);
+	struct burrow_thread *self = burrow_enter_quick();
+	struct goroutine *g;
+
+	g = burrow_likely(self) ? goroutine_at_hand(self->proc) : NULL;
+	if (burrow_unlikely(!g))
+		return go(-1, NULL, fn, arg, site);
+	g->class = burrow_runtime.class;
+	g->fn = fn;
+	g->arg = arg;
+	g->site = site;
+	return burrow_ready_new_leave(self, g);
 }
 
 /* With runtime.lock. */
@@ -214,8 +225,7 @@ static void read_stats(struct burrow_stats *s)
 	s->created = rt->created;
 	for (i = 0; (proc = rt->procs[i]); i++) {
 		s->created += __atomic_load_n(&proc->created, __ATOMIC_RELAXED);
-		s->switches +=
-			__atomic_load_n(&proc->switches, __ATOMIC_RELAXED);
+		s->switches += burrow_proc_switches(proc);
 		s->stacks_warm +=
 			__atomic_load_n(&proc->cache.count, __ATOMIC_RELAXED);
 	}

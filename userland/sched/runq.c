@@ -65,14 +65,6 @@ void burrow_runq_spill(struct burrow_proc *proc, struct goroutine *g)
 		burrow_runq_push(proc, g);
 }
 
-/* Somebody was woken for what its own processor runs now: less often then. */
-void burrow_runq_told_in_vain(struct burrow_proc *proc)
-{
-	proc->next_told = false;
-	if (proc->skip_max < 4096)
-		WRITE_ONCE(proc->skip_max, proc->skip_max * 2 + 1);
-}
-
 /* With the lock, which is dropped: the older half of a full ring, and @g. */
 void burrow_fresh_spill(struct burrow_proc *proc, struct goroutine *g)
 {

@@ -13,25 +13,44 @@
 void burrow_runq_spill(struct burrow_proc *proc, struct goroutine *g);
 struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 				    struct burrow_proc *victim, bool next);
-void burrow_runq_told_in_vain(struct burrow_proc *proc);
 void burrow_global_push(struct goroutine *g); /* under runtime.lock */
 struct goroutine *burrow_global_take(struct burrow_proc *proc);
 struct goroutine *burrow_global_take_one(void);
+
+/* Somebody was woken for what its own processor runs now: less often then. */
+static inline void burrow_runq_told_in_vain(struct burrow_proc *proc)
+{
+	proc->next_told = false;
+	if (proc->skip_max < 4096)
+		WRITE_ONCE(proc->skip_max, proc->skip_max * 2 + 1);
+}
+
+/* By the holder: it would have to spill. */
+static inline bool burrow_runq_full(const struct burrow_proc *proc)
+{
+	return proc->tail - __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE) ==
+	       BURROW_QUEUE_LEN;
+}
+
+/* By the holder: at the tail. It is not full. */
+static inline void burrow_runq_put(struct burrow_proc *proc,
+				   struct goroutine *g)
+{
+	uint32_t tail = proc->tail;
+
+	__atomic_store_n(BURROW_RING(proc, tail), g, __ATOMIC_RELAXED);
+	/* Pairs with the acquire of a thief: it sees the entry. */
+	__atomic_store_n(&proc->tail, tail + 1, __ATOMIC_RELEASE);
+}
 
 /* By the holder: at the tail. */
 static inline void burrow_runq_push(struct burrow_proc *proc,
 				    struct goroutine *g)
 {
-	uint32_t head = __atomic_load_n(&proc->head, __ATOMIC_ACQUIRE);
-	uint32_t tail = proc->tail;
-
-	if (burrow_unlikely(tail - head == BURROW_QUEUE_LEN)) {
+	if (burrow_unlikely(burrow_runq_full(proc)))
 		burrow_runq_spill(proc, g);
-		return;
-	}
-	__atomic_store_n(BURROW_RING(proc, tail), g, __ATOMIC_RELAXED);
-	/* Pairs with the acquire of a thief: it sees the entry. */
-	__atomic_store_n(&proc->tail, tail + 1, __ATOMIC_RELEASE);
+	else
+		burrow_runq_put(proc, g);
 }
 
 /* Takes @n entries from the head for good; false: a thief came first. */

@@ -46,22 +46,23 @@
 #include "runq.h"
 #include "sched.h"
 
-#define FAIR_EVERY 61 /* switches between looks at the global queue */
-#define FAIR_MS 10 /* between turns of the oldest that has not run */
 #define CLOCK_EVERY 16 /* switches between looks at the clock and at I/O */
-#define DECAY_EVERY 4096 /* switches between looks at warm stacks */
+#define FAIR_EVERY (4 * CLOCK_EVERY) /* at the global queue instead */
+#define DECAY_EVERY (256 * CLOCK_EVERY) /* at warm stacks */
+#define FAIR_MS 10 /* between turns of the oldest that has not run */
 #define DECAY_NS 1000000000LL
 
 static void entry(void *pass);
 
 /* What is left to do for the goroutine that was left. */
-static __attribute__((noinline)) void finish(struct burrow_thread *self,
-					     struct goroutine *left)
+static __attribute__((noinline)) struct burrow_thread *
+finish(struct burrow_thread *self, struct goroutine *left)
 {
-	enum burrow_after after = self->after;
-
-	self->after = AFTER_NOTHING;
-	switch (after) {
+	if (self->after == AFTER_LOOP)
+		return self;
+	burrow_stack_leave(&left->stack);
+	switch (self->after) {
+	case AFTER_LOOP:
 	case AFTER_NOTHING:
 		break;
 	case AFTER_UNLOCK:
@@ -78,21 +79,21 @@ static __attribute__((noinline)) void finish(struct burrow_thread *self,
 		goroutine_end(self->proc, left);
 		break;
 	}
+	return self;
 }
 
 /*
  * Where a goroutine comes out of a switch. We get the thread handed over; its
  * address from before the switch may be wrong.
  */
-static inline void landed(struct burrow_thread *self)
+static inline struct burrow_thread *landed(struct burrow_thread *self)
 {
 	struct goroutine *left = self->left;
 
-	if (burrow_unlikely(left == &self->loop))
-		return;
+	if (burrow_unlikely(self->after != AFTER_NOTHING))
+		return finish(self, left);
 	burrow_stack_leave(&left->stack);
-	if (self->after != AFTER_NOTHING)
-		finish(self, left);
+	return self;
 }
 
 static void wake_for_work(void)
@@ -104,14 +105,15 @@ static void wake_for_work(void)
 		burrow_wake_one();
 }
 
-void burrow_ready(struct burrow_thread *self, struct goroutine *g)
+/* Where it is not all done at once. */
+static __attribute__((noinline)) void ready_slow(struct burrow_thread *self,
+						 struct goroutine *g)
 {
 	struct burrow_proc *proc = self->proc;
 	struct goroutine *old;
 
-	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	old = burrow_runq_set_next(proc, g);
-	if (burrow_unlikely(old != NULL)) {
+	if (old) {
 		burrow_runq_push(proc, old);
 		wake_for_work();
 		return;
@@ -128,11 +130,68 @@ void burrow_ready(struct burrow_thread *self, struct goroutine *g)
 	burrow_wake_one();
 }
 
+/* It has the place to itself, and nobody is idle. */
+static inline bool ready_quick(struct burrow_proc *proc, struct goroutine *g)
+{
+	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
+	if (burrow_unlikely(
+		    __atomic_load_n(&proc->next, __ATOMIC_RELAXED) ||
+		    __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED)))
+		return false;
+	__atomic_store_n(&proc->next, g, __ATOMIC_RELEASE);
+	proc->next_told = false;
+	return true;
+}
+
+void burrow_ready(struct burrow_thread *self, struct goroutine *g)
+{
+	if (!ready_quick(self->proc, g))
+		ready_slow(self, g);
+}
+
+static __attribute__((noinline)) int
+ready_slow_leave(struct burrow_thread *self, struct goroutine *g, int ret)
+{
+	ready_slow(self, g);
+	burrow_leave(self);
+	return ret;
+}
+
+int burrow_ready_leave(struct burrow_thread *self, struct goroutine *g, int ret)
+{
+	if (!ready_quick(self->proc, g))
+		return ready_slow_leave(self, g, ret);
+	burrow_leave(self);
+	return ret;
+}
+
 void burrow_ready_new(struct burrow_thread *self, struct goroutine *g)
 {
 	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	burrow_fresh_push(self->proc, g);
 	wake_for_work();
+}
+
+static __attribute__((noinline)) int
+ready_new_slow_leave(struct burrow_thread *self, struct goroutine *g)
+{
+	burrow_ready_new(self, g);
+	burrow_leave(self);
+	return 0;
+}
+
+/* Quick where this processor is alone, as wake_for_work() then has no work. */
+int burrow_ready_new_leave(struct burrow_thread *self, struct goroutine *g)
+{
+	struct burrow_fresh *f = &self->proc->fresh;
+
+	if (!burrow_solo || f->tail - f->head == BURROW_QUEUE_LEN)
+		return ready_new_slow_leave(self, g);
+	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
+	f->ring[f->tail % BURROW_QUEUE_LEN] = g;
+	__atomic_store_n(&f->tail, f->tail + 1, __ATOMIC_RELEASE);
+	burrow_leave(self);
+	return 0;
 }
 
 void burrow_ready_last(struct burrow_thread *self, struct goroutine *g)
@@ -164,12 +223,10 @@ void burrow_cache_decay(struct burrow_proc *proc, int64_t now)
  * on a busy processor: never here, where the goroutine that is about to stop may
  * itself be what is served, and holds the lock that it waits under.
  */
-static bool must_look(struct burrow_thread *self, uint64_t tick)
+static bool must_look(const struct burrow_proc *proc)
 {
-	struct burrow_proc *proc = self->proc;
-
 	return proc->io_busy || READ_ONCE(proc->timers.count) ||
-	       tick % DECAY_EVERY == 0 ||
+	       proc->tick % DECAY_EVERY == CLOCK_EVERY ||
 	       __atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED);
 }
 
@@ -193,25 +250,53 @@ static struct goroutine *pick_fair(struct burrow_proc *proc)
 	return g ? g : burrow_runq_pop_ring(proc);
 }
 
-/* One to run, NULL: there is none; the loop: it has to look around. */
-static inline struct goroutine *pick(struct burrow_thread *self)
+/*
+ * One to run, or NULL: pick_slow() may have one. Calls nothing, so that those
+ * who switch need keep nothing on their stacks.
+ */
+static inline struct goroutine *pick(struct burrow_proc *proc)
+{
+	uint64_t tick = proc->tick + 1;
+	struct goroutine *g;
+
+	__atomic_store_n(&proc->tick, tick, __ATOMIC_RELAXED);
+	if (burrow_unlikely(tick % CLOCK_EVERY == 0))
+		return NULL;
+	g = burrow_runq_take_next(proc);
+	if (!g)
+		return burrow_runq_pop_ring(proc);
+	if (burrow_unlikely(proc->next_told))
+		burrow_runq_told_in_vain(proc);
+	return g;
+}
+
+static inline void count_missed(struct burrow_proc *proc, int n)
+{
+	__atomic_store_n(&proc->misses, proc->misses + n, __ATOMIC_RELAXED);
+}
+
+/* The rest of it. NULL: there is none, or the loop has to look around. */
+static struct goroutine *pick_slow(struct burrow_thread *self)
 {
 	struct burrow_proc *proc = self->proc;
 	struct goroutine *g = NULL;
-	uint64_t tick = proc->tick + 1;
 
-	__atomic_store_n(&proc->tick, tick, __ATOMIC_RELAXED);
-	if (burrow_unlikely(tick % CLOCK_EVERY == 0) && must_look(self, tick)) {
-		self->look = true;
-		return &self->loop;
-	}
-	if (burrow_unlikely(tick % FAIR_EVERY == 0))
+	if (proc->tick % FAIR_EVERY == 0) {
 		g = pick_fair(proc);
-	return g ? g : burrow_runq_pop(proc);
+	} else if (proc->tick % CLOCK_EVERY == 0 && must_look(proc)) {
+		self->look = true;
+		count_missed(proc, 1);
+		return NULL;
+	}
+	if (!g)
+		g = burrow_runq_pop(proc);
+	if (!g)
+		count_missed(proc, 1);
+	return g;
 }
 
-/* A goroutine that has not run yet gets its stack. */
-static void give_stack(struct burrow_thread *self, struct goroutine *g)
+static __attribute__((noinline)) void give_new_stack(struct burrow_thread *self,
+						     struct goroutine *g)
 {
 	int err;
 
@@ -220,13 +305,19 @@ static void give_stack(struct burrow_thread *self, struct goroutine *g)
 		g->stack.arena = NULL;
 		burrow_crash_no_stack(g, err);
 	}
+	g->cold = true;
+}
+
+/* A goroutine that has not run yet gets its stack. */
+static inline void give_stack(struct burrow_thread *self, struct goroutine *g)
+{
+	if (!burrow_stack_cache_take(&self->proc->cache, g->class, &g->stack))
+		give_new_stack(self, g);
 	burrow_stack_label(&g->stack, g->id);
 	burrow_stack_enter(&g->stack);
 	burrow_san_create(g);
-	if (burrow_unlikely(err)) {
-		g->cold = true;
+	if (burrow_unlikely(g->cold))
 		burrow_site_start(g);
-	}
 	self->start_fn = g->fn;
 	self->start_arg = g->arg;
 	g->exceptions[0] = 0;
@@ -242,57 +333,120 @@ static void swap_exceptions(uintptr_t *thread, struct goroutine *from,
 	memcpy(thread, to->exceptions, sizeof(to->exceptions));
 }
 
-static inline struct burrow_thread *switch_to(struct burrow_thread *self,
-					      struct goroutine *to,
-					      enum burrow_after after)
+static inline __attribute__((always_inline)) struct burrow_thread *
+exchange_with(struct burrow_thread *self, struct goroutine *to,
+	      enum burrow_after after, bool asan)
 {
 	struct goroutine *from = self->current;
 	void *fake = NULL;
 
-	if (to != &self->loop) {
-		if (burrow_unlikely(!to->stack.arena))
-			give_stack(self, to);
-		else
-			burrow_stack_enter(&to->stack);
-		WRITE_ONCE(to->state, GOROUTINE_RUNNING);
-		__atomic_store_n(&self->proc->switches,
-				 self->proc->switches + 1, __ATOMIC_RELAXED);
-	}
-	if (self->exceptions)
+	if (burrow_unlikely(self->exceptions))
 		swap_exceptions(self->exceptions, from, to);
 	self->left = from;
-	if (burrow_solo && after == AFTER_UNLOCK) {
-		/* Nobody can come before we are gone. */
-		burrow_lock_drop(self->after_arg);
-		after = AFTER_NOTHING;
-	}
 	self->after = after;
 	WRITE_ONCE(self->current, to);
-	burrow_san_switch_begin(self, to, after == AFTER_FREE ? NULL : &fake);
+	if (asan)
+		burrow_asan_begin(self, to, after == AFTER_FREE ? NULL : &fake);
+	burrow_tsan_switch(to);
 	self = burrow_arch_switch(&from->context, to->context, self);
-	burrow_san_switch_end(self, fake);
-	landed(self);
-	return self;
+	if (asan)
+		burrow_asan_end(self, fake);
+	return landed(self);
+}
+
+static __attribute__((noinline)) struct burrow_thread *
+exchange_asan(struct burrow_thread *self, struct goroutine *to,
+	      enum burrow_after after)
+{
+	return exchange_with(self, to, after, true);
+}
+
+/*
+ * All switches are made here, in one place and with a small frame that holds
+ * nothing: returns are predicted by where the last call was made, so the fewer
+ * lie between here and the goroutine's own code the better, and what is pushed
+ * is read from memory that has gone cold.
+ */
+static __attribute__((noinline)) struct burrow_thread *
+exchange(struct burrow_thread *self, struct goroutine *to,
+	 enum burrow_after after)
+{
+	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
+		return exchange_asan(self, to, after);
+	return exchange_with(self, to, after, false);
+}
+
+static __attribute__((noinline)) struct burrow_thread *
+start(struct burrow_thread *self, struct goroutine *to, enum burrow_after after)
+{
+	give_stack(self, to);
+	WRITE_ONCE(to->state, GOROUTINE_RUNNING);
+	return exchange(self, to, after);
+}
+
+static inline struct burrow_thread *switch_to(struct burrow_thread *self,
+					      struct goroutine *to,
+					      enum burrow_after after)
+{
+	if (burrow_unlikely(!to->stack.arena))
+		return start(self, to, after);
+	burrow_stack_enter(&to->stack);
+	WRITE_ONCE(to->state, GOROUTINE_RUNNING);
+	return exchange(self, to, after);
 }
 
 struct burrow_thread *burrow_switch_to_loop(struct burrow_thread *self,
 					    enum burrow_after after)
 {
-	return switch_to(self, &self->loop, after);
+	return exchange(self, &self->loop, after);
 }
 
-/* One that is locked to a thread, or leaves one, needs the loop. */
+/*
+ * Nothing to run (@next is NULL), or the loop is needed, for one that is locked
+ * to a thread or leaves one.
+ */
+static __attribute__((noinline)) struct burrow_thread *
+leave_to_loop(struct burrow_thread *self, struct goroutine *next,
+	      enum burrow_after after)
+{
+	self->picked = next;
+	if (next)
+		count_missed(self->proc, 1);
+	return exchange(self, &self->loop, after);
+}
+
 static inline struct burrow_thread *leave_for(struct burrow_thread *self,
 					      struct goroutine *next,
 					      enum burrow_after after)
 {
-	if (!next)
-		return switch_to(self, &self->loop, after);
-	if (burrow_unlikely(next->bound || self->bound)) {
-		self->picked = next == &self->loop ? NULL : next;
-		return switch_to(self, &self->loop, after);
-	}
+	if (burrow_unlikely(next->locked || self->bound))
+		return leave_to_loop(self, next, after);
 	return switch_to(self, next, after);
+}
+
+static inline struct burrow_thread *leave_any(struct burrow_thread *self,
+					      struct goroutine *next,
+					      enum burrow_after after)
+{
+	if (!next)
+		return leave_to_loop(self, NULL, after);
+	return leave_for(self, next, after);
+}
+
+static __attribute__((noinline)) struct burrow_thread *
+leave_slow(struct burrow_thread *self, enum burrow_after after)
+{
+	return leave_any(self, pick_slow(self), after);
+}
+
+static inline struct burrow_thread *leave(struct burrow_thread *self,
+					  enum burrow_after after)
+{
+	struct goroutine *next = pick(self->proc);
+
+	if (burrow_unlikely(!next))
+		return leave_slow(self, after);
+	return leave_for(self, next, after);
 }
 
 static void entry(void *pass)
@@ -301,38 +455,40 @@ static void entry(void *pass)
 	void (*fn)(void *arg) = self->start_fn;
 	void *arg = self->start_arg;
 
-	burrow_san_switch_end(self, NULL);
-	landed(self);
-	burrow_leave(self);
+	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
+		burrow_asan_end(self, NULL);
+	burrow_leave(landed(self));
 	fn(arg);
 	burrow_exit();
+}
+
+static inline void waits(struct goroutine *g, enum goroutine_reason why)
+{
+	WRITE_ONCE(g->state, GOROUTINE_WAITING);
+	g->reason = why;
+	g->parked_at = READ_ONCE(burrow_runtime.clock);
 }
 
 struct burrow_thread *burrow_park(struct burrow_thread *self,
 				  enum goroutine_reason why,
 				  struct burrow_lock *lock)
 {
-	struct goroutine *g = self->current;
-
-	WRITE_ONCE(g->state, GOROUTINE_WAITING);
-	g->reason = why;
-	g->parked_at = READ_ONCE(burrow_runtime.clock);
+	waits(self->current, why);
+	/* Alone nobody can come before we are gone, and no lock is taken. */
+	if (!lock || burrow_solo)
+		return leave(self, AFTER_NOTHING);
 	self->after_arg = lock;
-	return leave_for(self, pick(self), lock ? AFTER_UNLOCK : AFTER_NOTHING);
+	return leave(self, AFTER_UNLOCK);
 }
 
 struct burrow_thread *
 burrow_park_call(struct burrow_thread *self, enum goroutine_reason why,
 		 void (*fn)(struct goroutine *g, void *arg), void *arg)
 {
-	struct goroutine *g = self->current;
-
-	WRITE_ONCE(g->state, GOROUTINE_WAITING);
-	g->reason = why;
-	g->parked_at = READ_ONCE(burrow_runtime.clock);
+	waits(self->current, why);
 	self->after_fn = fn;
 	self->after_arg = arg;
-	return leave_for(self, pick(self), AFTER_CALL);
+	return leave(self, AFTER_CALL);
 }
 
 static void queue_global(struct goroutine *g, void *arg)
@@ -341,49 +497,63 @@ static void queue_global(struct goroutine *g, void *arg)
 	burrow_ready_foreign(g);
 }
 
-/*
- * Those in the ring run first, and then, because we wait in the global queue,
- * those that have not run yet.
- */
-static struct burrow_thread *pass_to_fresh(struct burrow_thread *self,
-					   struct goroutine *next)
+static __attribute__((noinline)) struct burrow_thread *
+pass_slow(struct burrow_thread *self, struct goroutine *next)
 {
+	if (!next)
+		next = pick_slow(self);
+	if (!next && !self->look)
+		next = burrow_global_take(self->proc);
+	if (!next && !self->look)
+		return self;
+	if (burrow_fresh_empty(self->proc))
+		return leave_any(self, next, AFTER_QUEUE);
+	/*
+	 * Those in the ring run first, and then, because we wait in the global
+	 * queue, those that have not run yet.
+	 */
 	self->after_fn = queue_global;
-	return leave_for(self, next, AFTER_CALL);
+	return leave_any(self, next, AFTER_CALL);
 }
 
 struct burrow_thread *burrow_pass(struct burrow_thread *self)
 {
-	struct goroutine *next = pick(self);
-	enum burrow_after after = AFTER_QUEUE;
+	struct burrow_proc *proc = self->proc;
+	struct goroutine *next = pick(proc);
 
-	if (!next)
-		next = burrow_global_take(self->proc);
-	if (!next)
-		return self;
-	if (burrow_unlikely(!burrow_fresh_empty(self->proc)))
-		return pass_to_fresh(self, next);
-	if (burrow_solo) {
-		/* Nobody can take it from the queue before we are gone. */
-		WRITE_ONCE(self->current->state, GOROUTINE_RUNNABLE);
-		burrow_runq_push(self->proc, self->current);
-		after = AFTER_NOTHING;
-	}
-	return leave_for(self, next, after);
+	if (burrow_unlikely(!next || !burrow_fresh_empty(proc) ||
+			    burrow_runq_full(proc)))
+		return pass_slow(self, next);
+	if (!burrow_solo)
+		return leave_for(self, next, AFTER_QUEUE);
+	/* Nobody can take it from the queue before we are gone. */
+	WRITE_ONCE(self->current->state, GOROUTINE_RUNNABLE);
+	burrow_runq_put(proc, self->current);
+	return leave_for(self, next, AFTER_NOTHING);
+}
+
+static __attribute__((noinline)) void yield_slow(void)
+{
+	burrow_leave(burrow_pass(burrow_enter("burrow_yield")));
 }
 
 void burrow_yield(void)
 {
-	burrow_leave(burrow_pass(burrow_enter("burrow_yield")));
+	struct burrow_thread *self = burrow_enter_quick();
+
+	if (burrow_unlikely(!self))
+		yield_slow();
+	else
+		burrow_leave(burrow_pass(self));
 }
 
 void burrow_exit(void)
 {
 	struct burrow_thread *self = burrow_enter("burrow_exit");
 
-	if (burrow_unlikely(self->bound != NULL))
+	if (burrow_unlikely(self->bound))
 		burrow_unbind(self);
-	leave_for(self, pick(self), AFTER_FREE);
+	leave(self, AFTER_FREE);
 	__builtin_unreachable();
 }
 
@@ -391,10 +561,12 @@ void burrow_exit(void)
 static void run(struct burrow_thread *self, struct goroutine *g)
 {
 	if (burrow_unlikely((g->bound && g->bound != self) ||
-			    (self->bound && self->bound != g)))
+			    (self->bound && self->bound != g))) {
 		burrow_bound_run(self, g);
-	else
-		switch_to(self, g, AFTER_NOTHING);
+		return;
+	}
+	count_missed(self->proc, -1);
+	switch_to(self, g, AFTER_LOOP);
 }
 
 void burrow_sched_loop(struct burrow_thread *self)

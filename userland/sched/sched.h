@@ -35,6 +35,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../arch/arch.h"
 #include "../include/burrow.h"
 #include "../stack/stack.h"
 #include "lock.h"
@@ -102,6 +103,7 @@ enum goroutine_reason {
  * @reason:	enum goroutine_reason, where it waits
  * @class:	of its stack
  * @cold:	its stack was empty when it started
+ * @locked:	@bound is set: as much of it as a switch has to know
  * @parked_at:	rt.clock of the monitor when it last parked
  * @claimed:	of its select: 0 open, 1 taken; see burrow_waiter_claim()
  * @waiter:	its place in the queue that it waits in
@@ -128,7 +130,7 @@ struct goroutine {
 	uint8_t state;
 	uint8_t reason;
 	uint8_t class;
-	bool cold;
+	uint8_t cold : 1, locked : 1;
 	uint32_t parked_at;
 	uint32_t claimed;
 	struct burrow_waiter waiter;
@@ -177,7 +179,7 @@ struct burrow_fresh {
  * @tail:	where the next is put; the holder alone moves it
  * @next:	runs before those in the ring; thieves may take it
  * @ring:	those that can run
- * @tick:	counts what was picked
+ * @tick:	counts looks for another to switch to; see burrow_proc_switches()
  * @skip:	readies into @next still to pass before an idle one is woken
  * @skip_max:	what @skip begins with; see burrow_ready()
  * @next_told:	somebody was woken for what is in @next
@@ -191,20 +193,21 @@ struct burrow_fresh {
  * @io:		its ring or what stands for one; owned by io/
  * @io_busy:	requests in flight: somebody must poll; the holder writes it
  * @cache:	warm stacks
- * @free:	goroutine structs to use again
+ * @free:	goroutine structs to use again, the last in is the first
+ * @nr_free:	how many
  * @spare:	promises of a stack of the runtime's class not used
  * @id_next:	ids to give out: from here
  * @id_end:	to here
  * @created:	goroutines ever started here
  * @ended:	goroutines ended here
- * @switches:	how often one was switched to here; the monitor reads it
+ * @misses:	those of @tick that led to no switch, less switches without one
  * @fair_at:	runtime.clock when the oldest of @fresh had its turn
  * @decay_at:	when warm stacks are looked at next
  * @region_at:	memory for objects: from here
  * @region_end:	to here
  * @cells:	small memory to use again (chan/cell.c)
  * @random:	state of the generator for stealing and select
- * @seen_switches: @switches as the monitor saw it; the monitor's
+ * @seen_switches: switches as the monitor saw them; the monitor's
  * @seen_at:	when it saw that first; the monitor's
  *
  * The holder's alone while it is inside, but for what says otherwise.
@@ -217,7 +220,7 @@ struct burrow_proc {
 	uint32_t skip_max;
 	bool next_told;
 	uint64_t tick;
-	uint64_t switches;
+	uint64_t misses;
 	struct goroutine *ring[BURROW_QUEUE_LEN];
 	uint32_t head __attribute__((aligned(64)));
 
@@ -234,7 +237,8 @@ struct burrow_proc {
 	uint32_t io_busy;
 
 	struct burrow_stack_cache cache;
-	struct goroutine_queue free;
+	struct goroutine *free;
+	uint32_t nr_free;
 	uint32_t spare;
 	uint64_t id_next;
 	uint64_t id_end;
@@ -251,9 +255,17 @@ struct burrow_proc {
 	int64_t seen_at;
 };
 
+/* How often one was switched to here; from other threads a moment's guess. */
+static inline uint64_t burrow_proc_switches(const struct burrow_proc *proc)
+{
+	return __atomic_load_n(&proc->tick, __ATOMIC_RELAXED) -
+	       __atomic_load_n(&proc->misses, __ATOMIC_RELAXED);
+}
+
 /* What is to be done with the goroutine that was left. */
 enum burrow_after {
 	AFTER_NOTHING,
+	AFTER_LOOP, /* it was the thread's loop */
 	AFTER_QUEUE, /* at the tail of the processor's ring */
 	AFTER_FREE,
 	AFTER_UNLOCK, /* a burrow_lock */
@@ -266,6 +278,7 @@ enum burrow_attention {
 	ATTENTION_LOST = 2, /* it has no processor any more */
 	ATTENTION_GONE = 4, /* the runtime has ended */
 	ATTENTION_BLOCKING = 8, /* in burrow_blocking(); own thread sets it */
+	ATTENTION_FENCE = 16, /* light barriers are fences; from its start on */
 };
 
 /* thread.sleep: what kick must do. */
@@ -449,10 +462,17 @@ struct burrow_runtime {
 	bool told;
 };
 
-extern struct burrow_runtime burrow_runtime;
+extern struct burrow_runtime burrow_runtime BURROW_HIDDEN;
+
+extern __thread struct burrow_thread *burrow_self_of_thread BURROW_HIDDEN
+	__attribute__((tls_model("initial-exec")));
 
 /* The thread's part in the runtime, NULL if it has none. */
-struct burrow_thread *burrow_self(void);
+static inline struct burrow_thread *burrow_self(void)
+{
+	return BURROW_ARCH_THREAD_LOCAL(burrow_self_of_thread);
+}
+
 void burrow_self_set(struct burrow_thread *thread);
 
 /* The goroutine that runs here (in burrow_blocking() too), or NULL. */
@@ -473,8 +493,11 @@ static inline struct burrow_thread *
 burrow_enter_self(struct burrow_thread *self, const char *call)
 {
 	__atomic_store_n(&self->inside, 1, __ATOMIC_RELAXED);
-	/* Pairs with the heavy barrier in burrow_thread_stop(). */
-	burrow_barrier_light();
+	/*
+	 * Pairs with the heavy barrier in burrow_thread_stop(). Where that takes
+	 * a fence on this side, ATTENTION_FENCE is always set.
+	 */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	/* Pairs with mark() in world.c: what changed while the world stood. */
 	if (burrow_unlikely(
 		    __atomic_load_n(&self->attention, __ATOMIC_ACQUIRE)))
@@ -496,8 +519,27 @@ static inline struct burrow_thread *burrow_enter_try(const char *call)
 {
 	struct burrow_thread *self = burrow_self();
 
-	return burrow_likely(self != NULL) ? burrow_enter_self(self, call) :
-					     NULL;
+	return burrow_likely(self) ? burrow_enter_self(self, call) : NULL;
+}
+
+/*
+ * The same for functions that are short: NULL where there is anything to heed,
+ * and the whole call is left to another function that enters as above. So what
+ * they do when all is well calls nothing, and keeps all in registers.
+ */
+static inline struct burrow_thread *burrow_enter_quick(void)
+{
+	struct burrow_thread *self = burrow_self();
+
+	if (burrow_unlikely(!self))
+		return NULL;
+	__atomic_store_n(&self->inside, 1, __ATOMIC_RELAXED);
+	/* As in burrow_enter_self(). */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (burrow_unlikely(
+		    __atomic_load_n(&self->attention, __ATOMIC_ACQUIRE)))
+		return NULL;
+	return self;
 }
 
 /* Back to the program's code: everything done inside is seen before this. */
@@ -521,7 +563,6 @@ struct goroutine *goroutine_new(struct burrow_thread *self);
 int goroutine_promise(struct burrow_thread *self, int class);
 void goroutine_unpromise(struct burrow_thread *self, int class);
 int goroutine_set_name(struct goroutine *g, const char *name, bool locked);
-void goroutine_discard(struct burrow_proc *proc, struct goroutine *g);
 void goroutine_slabs_free(struct burrow_slab *slabs);
 void goroutine_end(struct burrow_proc *proc, struct goroutine *g);
 void goroutine_flush(struct burrow_proc *proc); /* under runtime.lock */
@@ -557,11 +598,16 @@ burrow_park_call(struct burrow_thread *self, enum goroutine_reason why,
 /* Runs soon, before others that wait here; for one that was just served. */
 void burrow_ready(struct burrow_thread *self, struct goroutine *g);
 
+/* The same at the end of a call of the API: leaves the runtime, returns @ret. */
+int burrow_ready_leave(struct burrow_thread *self, struct goroutine *g,
+		       int ret);
+
 /* Runs after all others that wait here. */
 void burrow_ready_last(struct burrow_thread *self, struct goroutine *g);
 
-/* One that has not run yet. */
+/* One that has not run yet; and the same as burrow_ready_leave(), returns 0. */
 void burrow_ready_new(struct burrow_thread *self, struct goroutine *g);
+int burrow_ready_new_leave(struct burrow_thread *self, struct goroutine *g);
 
 /* From a thread without a processor. Not from signal handlers. */
 void burrow_ready_foreign(struct goroutine *g);
@@ -586,6 +632,21 @@ int burrow_wait(struct burrow_thread **self, struct burrow_lock *lock,
 		struct burrow_waitq *queue, enum goroutine_reason why,
 		int64_t deadline);
 
+/* The same without a deadline; the result is in the goroutine's waiter. */
+static inline struct burrow_thread *burrow_wait_in(struct burrow_thread *self,
+						   struct burrow_lock *lock,
+						   struct burrow_waitq *queue,
+						   enum goroutine_reason why)
+{
+	struct goroutine *g = self->current;
+
+	g->waiter.g = g;
+	g->waiter.lock = lock;
+	g->waiter.select = false;
+	burrow_waitq_push(queue, &g->waiter);
+	return burrow_park(self, why, lock);
+}
+
 /* The same where the waiter is in its queue already. */
 int burrow_wait_queued(struct burrow_thread **self, struct burrow_lock *lock,
 		       enum goroutine_reason why, int64_t deadline);
@@ -598,12 +659,6 @@ int burrow_wait_queued(struct burrow_thread **self, struct burrow_lock *lock,
  */
 void burrow_wake(struct burrow_thread *self, struct burrow_waiter *w,
 		 int result);
-
-/*
- * The first waiter that can be had, taken out of the queue (under its lock);
- * those of selects are claimed, and dropped if another case took them.
- */
-struct burrow_waiter *burrow_waitq_take(struct burrow_waitq *queue);
 
 /*
  * For a queue that may outlive runs, under its lock and before it is looked at:
@@ -628,6 +683,22 @@ static inline bool burrow_claim(struct goroutine *g)
 		return true;
 	}
 	return !__atomic_exchange_n(&g->claimed, 1, __ATOMIC_ACQ_REL);
+}
+
+/*
+ * The first waiter that can be had, taken out of the queue (under its lock);
+ * those of selects are claimed, and dropped if another case took them.
+ */
+static inline struct burrow_waiter *
+burrow_waitq_take(struct burrow_waitq *queue)
+{
+	struct burrow_waiter *w;
+
+	while ((w = burrow_waitq_pop(queue))) {
+		if (!w->select || burrow_claim(w->g))
+			break;
+	}
+	return w;
 }
 
 /* Random bits of the processor's own; not for secrets. */
@@ -678,7 +749,7 @@ void burrow_unbind(struct burrow_thread *self);
  * code and wait where they enter. The caller is outside, and holds no lock; its
  * own thread is not stopped (@self, NULL: a foreign thread).
  */
-extern pthread_mutex_t burrow_world;
+extern pthread_mutex_t burrow_world BURROW_HIDDEN;
 void burrow_world_stop(struct burrow_thread *self);
 void burrow_world_start(struct burrow_thread *self);
 

@@ -30,18 +30,11 @@
 /* In the C++ library if there is one: exceptions in flight on this thread. */
 extern void *__cxa_get_globals(void) __attribute__((weak));
 
-static __thread struct burrow_thread *self_of_thread
-	__attribute__((tls_model("initial-exec")));
-
-/* Never inlined: a switch can change the thread, and so the variable. */
-__attribute__((noipa)) struct burrow_thread *burrow_self(void)
-{
-	return self_of_thread;
-}
+__thread struct burrow_thread *burrow_self_of_thread;
 
 void burrow_self_set(struct burrow_thread *thread)
 {
-	self_of_thread = thread;
+	burrow_self_of_thread = thread;
 }
 
 struct goroutine *burrow_current(void)
@@ -181,12 +174,14 @@ void burrow_lock_thread(void)
 	self->bound = self->current;
 	self->bound_count++;
 	self->current->bound = self;
+	self->current->locked = true;
 	burrow_leave(self);
 }
 
 void burrow_unbind(struct burrow_thread *self)
 {
 	self->bound->bound = NULL;
+	self->bound->locked = false;
 	self->bound = NULL;
 	self->bound_count = 0;
 }
@@ -256,7 +251,8 @@ int burrow_thread_new(struct burrow_proc *proc)
 	}
 	thread->current = &thread->loop;
 	thread->left = &thread->loop;
-	thread->attention = rt->stopped ? ATTENTION_STOP : 0;
+	thread->attention = (rt->stopped ? ATTENTION_STOP : 0) |
+			    (burrow_barrier_fenced ? ATTENTION_FENCE : 0);
 	thread->proc = proc;
 	ret = start_pthread(thread);
 	if (ret) {

@@ -72,14 +72,3 @@ void burrow_wake(struct burrow_thread *self, struct burrow_waiter *w,
 	w->result = result;
 	burrow_ready(self, w->g);
 }
-
-struct burrow_waiter *burrow_waitq_take(struct burrow_waitq *queue)
-{
-	struct burrow_waiter *w;
-
-	while ((w = burrow_waitq_pop(queue))) {
-		if (!w->select || burrow_claim(w->g))
-			break;
-	}
-	return w;
-}

@@ -101,23 +101,16 @@ static struct burrow_stack_warm *warm_new(struct burrow_stack_cache *cache,
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack)
 {
-	struct burrow_stack_warm *warm = cache->warm[class];
 	int err;
 
-	if (!warm || !warm->count) {
-		err = burrow_stack_get(cache->pool, class, stack);
-		return err ? err : 1;
-	}
-
-	*stack = warm->stacks[--warm->count];
-	set_count(cache, cache->count - 1);
-	if (warm->idle > warm->count)
-		warm->idle = warm->count;
-	return 0;
+	if (burrow_stack_cache_take(cache, class, stack))
+		return 0;
+	err = burrow_stack_get(cache->pool, class, stack);
+	return err ? err : 1;
 }
 
-void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,
-			    const struct burrow_stack *stack)
+void burrow_stack_cache_put_slow(struct burrow_stack_cache *cache, int class,
+				 const struct burrow_stack *stack)
 {
 	struct burrow_stack_warm *warm = cache->warm[class];
 

@@ -347,11 +347,46 @@ void burrow_stack_cache_close(struct burrow_stack_cache *cache);
 
 /* The same where the pool goes too: stacks are not given back. */
 void burrow_stack_cache_drop(struct burrow_stack_cache *cache);
+
+/* False: there is no warm one of this class. */
+static inline bool burrow_stack_cache_take(struct burrow_stack_cache *cache,
+					   int class,
+					   struct burrow_stack *stack)
+{
+	struct burrow_stack_warm *warm = cache->warm[class];
+
+	if (__builtin_expect(!warm || !warm->count, 0))
+		return false;
+	*stack = warm->stacks[--warm->count];
+	__atomic_store_n(&cache->count, cache->count - 1, __ATOMIC_RELAXED);
+	if (warm->idle > warm->count)
+		warm->idle = warm->count;
+	return true;
+}
+
 /* 0: a warm one; 1: one of the pool, which is empty; or a negative errno. */
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack);
-void burrow_stack_cache_put(struct burrow_stack_cache *cache, int class,
-			    const struct burrow_stack *stack);
+
+/* Where there is more to do than to keep it. */
+void burrow_stack_cache_put_slow(struct burrow_stack_cache *cache, int class,
+				 const struct burrow_stack *stack);
+
+static inline void burrow_stack_cache_put(struct burrow_stack_cache *cache,
+					  int class,
+					  const struct burrow_stack *stack)
+{
+	struct burrow_stack_warm *warm = cache->warm[class];
+
+	if (__builtin_expect(!warm || warm->deep || warm->count == warm->mark,
+			     0)) {
+		burrow_stack_cache_put_slow(cache, class, stack);
+		return;
+	}
+	burrow_stack_label(stack, 0);
+	warm->stacks[warm->count++] = *stack;
+	__atomic_store_n(&cache->count, cache->count + 1, __ATOMIC_RELAXED);
+}
 
 /* Gives back half of what went unused since the last call. */
 void burrow_stack_cache_decay(struct burrow_stack_cache *cache);

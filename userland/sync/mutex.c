@@ -210,24 +210,51 @@ static __attribute__((noinline)) void give_slow(struct burrow_thread *self,
 	burrow_leave(self);
 }
 
-void burrow_mutex_lock(struct burrow_mutex *m)
+static __attribute__((noinline)) void lock_slow(struct mutex *mu)
 {
 	struct burrow_thread *self = burrow_enter("burrow_mutex_lock");
-	struct mutex *mu = (struct mutex *)m;
 
-	if (burrow_unlikely(!take_now(mu)))
+	if (!take_now(mu))
 		take_wait(self, mu, BURROW_FOREVER);
 	else
 		burrow_leave(self);
 }
 
-void burrow_mutex_unlock(struct burrow_mutex *m)
+static __attribute__((noinline)) void unlock_slow(struct mutex *mu)
 {
 	struct burrow_thread *self = burrow_enter("burrow_mutex_unlock");
-	struct mutex *mu = (struct mutex *)m;
 
 	burrow_lock_take(&mu->lock);
-	if (burrow_unlikely(!give_now(mu)))
+	if (!give_now(mu))
+		give_slow(self, mu);
+	else
+		burrow_leave(self);
+}
+
+void burrow_mutex_lock(struct burrow_mutex *m)
+{
+	struct burrow_thread *self = burrow_enter_quick();
+	struct mutex *mu = (struct mutex *)m;
+
+	if (burrow_unlikely(!self || !burrow_lock_try(&mu->lock))) {
+		lock_slow(mu);
+	} else if (burrow_unlikely(mu->held)) {
+		take_wait(self, mu, BURROW_FOREVER);
+	} else {
+		mu->held = true;
+		burrow_lock_drop(&mu->lock);
+		burrow_leave(self);
+	}
+}
+
+void burrow_mutex_unlock(struct burrow_mutex *m)
+{
+	struct burrow_thread *self = burrow_enter_quick();
+	struct mutex *mu = (struct mutex *)m;
+
+	if (burrow_unlikely(!self || !burrow_lock_try(&mu->lock)))
+		unlock_slow(mu);
+	else if (burrow_unlikely(!give_now(mu)))
 		give_slow(self, mu);
 	else
 		burrow_leave(self);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The quick ends of goroutine.c: what starting and ending a goroutine takes when
+ * its processor has all of it at hand.
+ */
+#ifndef BURROW_GOROUTINE_H
+#define BURROW_GOROUTINE_H
+
+#include "sched.h"
+
+#define BURROW_FREE_MAX 256 /* structs that a processor keeps */
+
+/*
+ * A struct with a number and a promise of a stack of the runtime's class. NULL:
+ * goroutine_promise() and goroutine_new() have one.
+ */
+static inline struct goroutine *goroutine_at_hand(struct burrow_proc *proc)
+{
+	struct goroutine *g = proc->free;
+
+	if (burrow_unlikely(!g || !proc->spare ||
+			    proc->id_next == proc->id_end))
+		return NULL;
+	proc->free = g->next;
+	proc->nr_free--;
+	proc->spare--;
+	g->id = ++proc->id_next;
+	__atomic_store_n(&proc->created, proc->created + 1, __ATOMIC_RELAXED);
+	return g;
+}
+
+static inline void goroutine_set_free(struct burrow_proc *proc,
+				      struct goroutine *g)
+{
+	/* The last in is in the cache: it is the next to be used. */
+	g->next = proc->free;
+	proc->free = g;
+	proc->nr_free++;
+}
+
+#endif /* BURROW_GOROUTINE_H */
