@@ -32,6 +32,7 @@ enum call {
 	CALL_EPOLL_WAIT,
 	CALL_THREAD,
 	CALL_TABLE,
+	CALL_POOL,
 };
 
 /* The @at-th call of this kind fails, once or from then on. */
@@ -82,6 +83,14 @@ int io_uring_enter2(unsigned int fd, unsigned int submit, unsigned int wait,
 	if (fails(CALL_ENTER))
 		return -inject.err;
 	return REAL(io_uring_enter2)(fd, submit, wait, flags, sig, size);
+}
+
+int io_uring_register_buf_ring(struct io_uring *ring,
+			       struct io_uring_buf_reg *reg, unsigned int flags)
+{
+	if (fails(CALL_POOL))
+		return -inject.err;
+	return REAL(io_uring_register_buf_ring)(ring, reg, flags);
 }
 
 int eventfd(unsigned int value, int flags)
@@ -313,6 +322,35 @@ TEST(no_thread_to_help)
 	use_engine(false, "1");
 	/* They live on from run to run: the first one fails. */
 	EXPECT_LT(0, run_with(CALL_THREAD, 1, EAGAIN, 1));
+	EXPECT_EQ(0, failed_at);
+}
+
+static int take_without_a_pool(void *arg)
+{
+	int fds[2], i;
+	void *buf;
+
+	(void)arg;
+	CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	for (i = 0; i < 3; i++) {
+		CHECK_EQ(1, burrow_send(fds[1], "x", 1, 0));
+		CHECK_EQ(1, burrow_recv_take(fds[0], &buf, 0));
+		burrow_recv_give(buf);
+	}
+	close(fds[0]);
+	close(fds[1]);
+	return 0;
+}
+
+TEST(no_buffers_that_the_kernel_takes)
+{
+	if (!io_uring_allowed())
+		SKIP(return, "io_uring is not allowed here");
+	use_engine(true, "1");
+	inject = (typeof(inject)){ .call = CALL_POOL, .at = 1, .err = EINVAL };
+	EXPECT_EQ(0, burrow_run(NULL, take_without_a_pool, NULL));
+	EXPECT_EQ(1, inject.failed);
+	inject.call = CALL_NONE;
 	EXPECT_EQ(0, failed_at);
 }
 

@@ -54,7 +54,9 @@
 struct burrow_file;
 struct burrow_helper_job;
 struct burrow_io_call;
+struct burrow_io_pool;
 struct burrow_io_ring;
+struct burrow_loan;
 
 /* As read(2) and write(2) limit it, and what fits into a ring's entry. */
 #define BURROW_IO_LEN_MAX 0x7ffff000UL
@@ -85,16 +87,20 @@ enum burrow_io_op {
  * @result:	as the system call's, or a negative errno
  * @state:	enum burrow_io_state; the ring's holder's
  * @more:	receive: there was more when it was done
+ * @lend:	receive: into a buffer of the ring's; @buf: its loan, when done
  * @file:	the descriptor's entry, NULL: it is not waited for on one
  * @call:	what it is part of
  * @waiter:	its place in the file's list; result: what epoll waits for
  * @job:	what a helper is to do, NULL: the engine does it
  * @next:	on the ring's @done
+ * @shot:	it is completed many times, each time by this, under no lock, and
+ *		no longer in flight when @more is false; NULL: once
  */
 struct burrow_io_request {
 	uint8_t op;
 	uint8_t state;
 	bool more;
+	bool lend;
 	int fd;
 	int flags;
 	mode_t mode;
@@ -108,6 +114,8 @@ struct burrow_io_request {
 	struct burrow_waiter *waiter;
 	struct burrow_helper_job *job;
 	struct burrow_io_request *next;
+	void (*shot)(struct burrow_thread *self, struct burrow_io_request *req,
+		     int64_t result, bool more);
 };
 
 enum burrow_io_state {
@@ -154,6 +162,8 @@ struct burrow_io_call {
  * struct burrow_io_engine - how requests are done
  * @name:	as doctor and the documentation call it
  * @size:	of its rings
+ * @provides:	it knows requests that are completed many times, and lends
+ *		buffers (-ENOBUFS: not now)
  * @open:	makes a ring of this engine's kind: 0 or a negative errno
  * @close:	at the end of a run: nothing is in flight when it returns
  * @run:	does one request in the goroutine's name and waits for it; the
@@ -166,6 +176,7 @@ struct burrow_io_call {
 struct burrow_io_engine {
 	const char *name;
 	size_t size;
+	bool provides;
 	int (*open)(struct burrow_io_ring *ring);
 	void (*close)(struct burrow_io_ring *ring);
 	int64_t (*run)(struct burrow_thread **self,
@@ -241,6 +252,19 @@ int64_t burrow_io_wait_one(struct burrow_thread **self,
 /* For the ring's holder, or without one at the end (@self NULL). */
 void burrow_io_complete(struct burrow_thread *self,
 			struct burrow_io_request *req, int64_t result);
+
+/* The same for one that is completed many times. */
+void burrow_io_shot(struct burrow_thread *self, struct burrow_io_request *req,
+		    int64_t result, bool more);
+
+/* By the ring's holder: one more request of @call is in flight. */
+static inline void burrow_io_begun(struct burrow_io_call *call)
+{
+	struct burrow_proc *proc = call->ring->proc;
+
+	call->left++;
+	__atomic_store_n(&proc->io_busy, proc->io_busy + 1, __ATOMIC_RELAXED);
+}
 
 /* For whoever is inside and knows that @call has not been taken off its lists. */
 void burrow_io_cancel(struct burrow_io_call *call, enum burrow_io_why why);
@@ -331,6 +355,25 @@ void burrow_file_fresh(int fd, uint8_t hints);
 
 /* Forgets all; when no thread is inside for good. */
 void burrow_files_close(void);
+void burrow_listeners_close(void);
+
+/**
+ * struct burrow_loan - before the data of a buffer that is lent
+ * @give:	puts it back where it came from; NULL: it is malloc()'s
+ * @pool:	that
+ * @index:	its number there
+ * @out:	the program has it
+ */
+struct burrow_loan {
+	void (*give)(struct burrow_loan *loan);
+	struct burrow_io_pool *pool;
+	uint32_t index;
+	bool out;
+} __attribute__((aligned(64)));
+
+#define BURROW_LOAN_BYTES 4096UL /* and the data behind it */
+
+#define BURROW_IO_START_TRIES 1000 /* while the kernel takes no requests */
 
 /**
  * struct burrow_helper_job - something a thread of the pool does

@@ -228,6 +228,22 @@ void burrow_io_complete(struct burrow_thread *self,
 	__atomic_store_n(&proc->io_busy, proc->io_busy - 1, __ATOMIC_RELEASE);
 }
 
+void burrow_io_shot(struct burrow_thread *self, struct burrow_io_request *req,
+		    int64_t result, bool more)
+{
+	struct burrow_proc *proc = req->call->ring->proc;
+
+	if (more) {
+		req->shot(self, req, result, true);
+		return;
+	}
+	req->state = IO_IDLE;
+	req->call->left--;
+	/* It may be begun anew. */
+	req->shot(self, req, result, false);
+	__atomic_store_n(&proc->io_busy, proc->io_busy - 1, __ATOMIC_RELEASE);
+}
+
 void burrow_io_poll(struct burrow_thread *self, int64_t until)
 {
 	struct burrow_proc *proc = self->proc;
@@ -288,5 +304,6 @@ void burrow_io_close(struct burrow_proc *proc)
 	proc->io = NULL;
 	proc->io_busy = 0;
 	uring_refused = false;
+	burrow_listeners_close();
 	burrow_files_close();
 }

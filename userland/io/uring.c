@@ -15,8 +15,9 @@
  * thread that sleeps, as completions need the thread that submitted (io.h), and
  * another may be deep in a system call.
  *
- * Not used, measured: multishot receive into provided buffers, multishot accept
- * (Documentation/rejected.rst).
+ * A receive may ask for one of the ring's own buffers (pool.c), and an accept may
+ * stand for many (listener.c); both only where the program asks for it, for what
+ * they do to a socket can't be hidden (Documentation/rejected.rst).
  *
  * The submission queue is published by flush() here and not by liburing's
  * submit, which cannot do it without entering the kernel on another's wait.
@@ -30,8 +31,7 @@
 
 #include "../sched/runq.h"
 #include "io.h"
-
-#define START_TRIES 1000
+#include "pool.h"
 
 /* What we rely on; with the flags of uring_open() it takes Linux 5.19. */
 #define FEATURES                                                            \
@@ -57,6 +57,8 @@ enum tag {
  * @armed_by:	thread that the read of the eventfd was armed by, or NULL
  * @arm:	counts these reads
  * @count:	where it reads to
+ * @pool:	buffers to receive into; NULL: none was asked for yet
+ * @no_pool:	there can be none
  */
 struct uring {
 	struct burrow_io_ring ring;
@@ -65,6 +67,8 @@ struct uring {
 	struct burrow_thread *armed_by;
 	uint64_t arm;
 	uint64_t count;
+	struct burrow_io_pool *pool;
+	bool no_pool;
 };
 
 static struct uring *of(struct burrow_io_ring *ring)
@@ -126,6 +130,8 @@ static void prepare(struct io_uring_sqe *sqe,
 		/* One that is no socket would be waited for before it is told. */
 		if (burrow_file_hints(req) & HINT_SOCKET)
 			sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+		if (req->lend)
+			burrow_io_pool_ask(sqe);
 		break;
 	case IO_SEND:
 		io_uring_prep_send(sqe, req->fd, req->buf, req->len,
@@ -134,6 +140,8 @@ static void prepare(struct io_uring_sqe *sqe,
 	case IO_ACCEPT:
 		io_uring_prep_accept(sqe, req->fd, req->buf, req->addr_len,
 				     req->flags);
+		if (req->shot)
+			sqe->ioprio |= IORING_ACCEPT_MULTISHOT;
 		break;
 	case IO_CONNECT:
 		io_uring_prep_connect(sqe, req->fd, req->buf, req->len);
@@ -152,6 +160,16 @@ static void prepare(struct io_uring_sqe *sqe,
 	io_uring_sqe_set_data(sqe, (void *)req);
 }
 
+/* False: requests that want a buffer can't be had here. */
+static bool has_pool(struct uring *u)
+{
+	if (burrow_unlikely(!u->pool && !u->no_pool)) {
+		u->pool = burrow_io_pool_open(&u->uring);
+		u->no_pool = !u->pool;
+	}
+	return u->pool;
+}
+
 static int uring_start(struct burrow_io_ring *ring,
 		       struct burrow_io_request *req)
 {
@@ -160,6 +178,8 @@ static int uring_start(struct burrow_io_ring *ring,
 
 	if (req->job)
 		return burrow_helper_start(req->job);
+	if (req->lend && !has_pool(u))
+		return -ENOBUFS;
 	sqe = entry(u);
 	if (!sqe)
 		return -EBUSY;
@@ -206,7 +226,13 @@ static void reap_one(struct burrow_thread *self, struct uring *u,
 	case TAG_REQUEST:
 		req = (struct burrow_io_request *)(uintptr_t)cqe->user_data;
 		req->more = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
-		burrow_io_complete(self, req, cqe->res);
+		if (cqe->flags & IORING_CQE_F_BUFFER)
+			req->buf = burrow_io_pool_taken(u->pool, cqe);
+		if (burrow_unlikely(req->shot != NULL))
+			burrow_io_shot(self, req, cqe->res,
+				       cqe->flags & IORING_CQE_F_MORE);
+		else
+			burrow_io_complete(self, req, cqe->res);
 		break;
 	case TAG_WAKE:
 		if (cqe->user_data == (u->arm << 3 | TAG_WAKE))
@@ -370,6 +396,7 @@ static void uring_close(struct burrow_io_ring *ring)
 		reap(NULL, u);
 	}
 	io_uring_queue_exit(&u->uring);
+	burrow_io_pool_close(u->pool);
 }
 
 static bool is_nonblocking(const struct burrow_io_request *req)
@@ -395,6 +422,8 @@ static int64_t attempt(struct burrow_thread *self,
 		return n == -EOPNOTSUPP ? -EAGAIN : n;
 	case IO_RECV:
 		hints = burrow_file_hints(req);
+		if (req->lend)
+			return -EAGAIN;
 		if (!(hints & HINT_MORE) && !is_nonblocking(req))
 			return -EAGAIN;
 		n = recv(req->fd, req->buf, req->len,
@@ -438,7 +467,7 @@ static int64_t uring_run(struct burrow_thread **self,
 		return ret;
 	for (;;) {
 		ret = burrow_io_wait_one(self, req, why, deadline);
-		if (ret == -EBUSY && tries++ < START_TRIES) {
+		if (ret == -EBUSY && tries++ < BURROW_IO_START_TRIES) {
 			*self = burrow_pass(*self);
 			continue;
 		}
@@ -454,6 +483,7 @@ static int64_t uring_run(struct burrow_thread **self,
 const struct burrow_io_engine burrow_io_uring = {
 	.name = "io_uring",
 	.size = sizeof(struct uring),
+	.provides = true,
 	.open = uring_open,
 	.close = uring_close,
 	.run = uring_run,

@@ -44,9 +44,7 @@ static void start(struct burrow_io_ring *ring, struct burrow_io_request *req)
 		req->result = ret;
 		return;
 	}
-	req->call->left++;
-	__atomic_store_n(&ring->proc->io_busy, ring->proc->io_busy + 1,
-			 __ATOMIC_RELAXED);
+	burrow_io_begun(req->call);
 }
 
 static void finish(struct burrow_io_call *call, struct burrow_io_request *req)

@@ -114,6 +114,34 @@ ssize_t burrow_send_deadline(int fd, const void *buf, size_t len, int flags,
 			     int64_t deadline);
 
 /**
+ * burrow_recv_take() - recv(2) into a buffer that the library lends
+ * @fd:		socket
+ * @buf:	where what came is, until burrow_recv_give(); NULL with a result
+ *		that is not above 0
+ * @flags:	0 or MSG_DONTWAIT
+ *
+ * A goroutine that waits here holds no memory for the data. Up to 4,032 bytes
+ * come at a time. There are 64 buffers a processor that the kernel fills by
+ * itself; while they are all out, and with epoll, data goes to memory from
+ * malloc().
+ *
+ * Return: bytes received, 0 at the end, or a negative errno: -EINVAL for other
+ * flags.
+ */
+ssize_t burrow_recv_take(int fd, void **buf, int flags);
+ssize_t burrow_recv_take_deadline(int fd, void **buf, int flags,
+				  int64_t deadline);
+
+/**
+ * burrow_recv_give() - gives back what burrow_recv_take() lent
+ * @buf:	it, or NULL
+ *
+ * From any goroutine, before the run ends. Twice ends the program with a line, if
+ * nobody else has it by then.
+ */
+void burrow_recv_give(void *buf);
+
+/**
  * burrow_accept() - accept(2)
  * @fd:		socket that listens
  * @addr:	where the peer's address goes, or NULL
@@ -202,6 +230,47 @@ int burrow_poll_deadline(struct pollfd *fds, nfds_t nfds, int timeout,
  */
 int burrow_close(int fd);
 int burrow_close_deadline(int fd, int64_t deadline);
+
+struct burrow_listener;
+
+/**
+ * burrow_listener_new() - a socket that goes on accepting
+ * @fd:		socket that listens; the listener's from now on
+ * @flags:	for its connections: SOCK_CLOEXEC, SOCK_NONBLOCK
+ * @listener:	where it goes
+ *
+ * One request to the kernel stands for all connections to come, where
+ * burrow_accept() makes one each. Connections are taken before anybody asks for
+ * them, some 64 at most; those nobody has taken when the listener is closed, or
+ * the run ends, are closed too. With epoll it is an ordinary accept each time.
+ *
+ * Return: 0; -EINVAL: @fd does not listen, or other flags; or another negative
+ * errno. @fd stays the caller's then.
+ */
+int burrow_listener_new(int fd, int flags, struct burrow_listener **listener);
+
+/**
+ * burrow_listener_accept() - the next connection
+ * @l:	listener
+ *
+ * First come, first served. getpeername(2) tells who it is.
+ *
+ * Return: a descriptor, or a negative errno: -ECANCELED: the listener was closed
+ * meanwhile; -EBADF: before.
+ */
+int burrow_listener_accept(struct burrow_listener *l);
+int burrow_listener_accept_deadline(struct burrow_listener *l,
+				    int64_t deadline);
+
+/**
+ * burrow_listener_close() - closes it and its socket
+ * @l:	listener
+ *
+ * Nothing of it is in flight when this returns: the port is free.
+ *
+ * Return: 0, or a negative errno: -EBADF: it was closed before.
+ */
+int burrow_listener_close(struct burrow_listener *l);
 
 /**
  * burrow_listen_tcp() - a TCP socket that listens
