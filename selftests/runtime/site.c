@@ -102,4 +102,46 @@ TEST(the_second_crowd_has_what_the_first_used)
 	EXPECT_LE(r[1].grown, CROWD);
 }
 
+static void idler(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	__atomic_add_fetch(&crowd->here, 1, __ATOMIC_RELAXED);
+	while (!__atomic_load_n(&crowd->leave, __ATOMIC_RELAXED))
+		burrow_sleep(10 * MS);
+}
+
+/* Crowd after crowd, of which some are measured; what the last of them have. */
+static int idle_in_crowds(void *arg)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+	struct crowd crowd;
+	int round, i;
+
+	for (round = 0; round < 4; round++) {
+		crowd = (struct crowd){ 0 };
+		for (i = 0; i < CROWD; i++)
+			burrow_go(idler, &crowd);
+		while (__atomic_load_n(&crowd.here, __ATOMIC_RELAXED) < CROWD)
+			burrow_sleep(MS);
+		burrow_stats(&s);
+		__atomic_store_n(&crowd.leave, 1, __ATOMIC_RELAXED);
+		while (burrow_num_goroutines() > 1)
+			burrow_sleep(10 * MS);
+	}
+	*(uint64_t *)arg = s.stack_bytes;
+	return 0;
+}
+
+/* That others are measured is on nobody's account. */
+TEST(who_needs_a_page_has_one)
+{
+	struct burrow_options o = { .size = sizeof(o), .procs = 1 };
+	uint64_t bytes = 0;
+
+	ASSERT_EQ(0, burrow_run(&o, idle_in_crowds, &bytes));
+	EXPECT_GE(bytes, CROWD * sysconf(_SC_PAGESIZE));
+	EXPECT_LE(bytes, CROWD * sysconf(_SC_PAGESIZE) * 3 / 2);
+}
+
 TEST_HARNESS_MAIN

@@ -76,7 +76,10 @@ void burrow_site_start(struct goroutine *g)
 		burrow_stack_prefault(&g->stack, bytes);
 }
 
-/* Down slowly: now and then one does less than the others. */
+/*
+ * Down slowly: now and then one does less than the others. But all the way, for
+ * a byte more than a page is a page more.
+ */
 static void learn(struct site *site, size_t bytes)
 {
 	size_t old = __atomic_load_n(&site->bytes, __ATOMIC_RELAXED);
@@ -84,7 +87,7 @@ static void learn(struct site *site, size_t bytes)
 	if (bytes > GUESS_MAX)
 		bytes = GUESS_MAX;
 	if (bytes < old)
-		bytes = old - (old - bytes) / 8;
+		bytes = old - (old - bytes + 7) / 8;
 	__atomic_store_n(&site->bytes, bytes, __ATOMIC_RELAXED);
 }
 

@@ -28,7 +28,7 @@
 #endif
 
 #define CHUNK (64ULL << 20)
-#define WINDOW_PAGES 4096
+#define WINDOW_PAGES 512 /* looked at at once; on a stack that may be small */
 
 /* Believed when seen: the advice was taken and the kernel can't write there. */
 static bool guard_install_works(void)
@@ -205,28 +205,45 @@ static int64_t mmap_resident(struct burrow_stack_arena *arena, uint32_t slot)
 	return bytes;
 }
 
+/*
+ * Neighbours that keep nothing go in one call, with the guards between them,
+ * which hold all the same: MADV_DONTNEED leaves markers and protection alone.
+ */
+static uint32_t count_neighbours(const struct burrow_trim_entry *entries,
+				 uint32_t n)
+{
+	uint32_t i = 1;
+
+	while (i < n && !entries[0].keep && !entries[i].keep &&
+	       entries[i].slot == entries[0].slot + i)
+		i++;
+	return i;
+}
+
 static int64_t mmap_trim(struct burrow_stack_arena *arena,
 			 struct burrow_trim_entry *entries, uint32_t n)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
-	int64_t bytes = 0;
-	size_t keep, len;
+	size_t page = sysconf(_SC_PAGESIZE), keep, len;
+	int64_t bytes = 0, result;
+	uint32_t i, end;
 	char *low;
-	uint32_t i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i = end) {
+		end = i + count_neighbours(entries + i, n - i);
 		keep = (entries[i].keep + page - 1) & -page;
 		if (keep >= arena->stride - arena->guard)
 			continue;
 		low = arena->base + entries[i].slot * arena->stride +
 		      arena->guard;
 		len = arena->stride - arena->guard - keep;
-		if (madvise(low, len, MADV_DONTNEED)) {
-			entries[i].result = -errno;
-			continue;
+		result = madvise(low, len + (end - i - 1) * arena->stride,
+				 MADV_DONTNEED) ?
+				 -errno :
+				 (int64_t)len;
+		for (; i < end; i++) {
+			entries[i].result = result;
+			bytes += result > 0 ? result : 0;
 		}
-		entries[i].result = len;
-		bytes += len;
 	}
 	return bytes;
 }
