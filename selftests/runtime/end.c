@@ -667,6 +667,48 @@ TEST(no_thread_later)
 		says(&o, ": see ulimit -u and the pids limit of the cgroup\n"));
 }
 
+/* A busy bell makes the second that is granted no shorter. */
+static void *ring_the_bell(void *arg)
+{
+	while (!get(&stop)) {
+		burrow_notify(arg);
+		usleep(200);
+	}
+	return NULL;
+}
+
+static void need_a_thread_amid_bells(void)
+{
+	struct burrow_event *event = burrow_event_new();
+	pthread_t thread;
+
+	stop = 0;
+	pthread_create(&thread, NULL, ring_the_bell, event);
+	refuse_threads();
+	burrow_go(hog, NULL);
+	hog(NULL);
+}
+
+static void run_out_amid_bells(void *arg)
+{
+	(void)arg;
+	/* As long as there are some that sleep an event rings the bell. */
+	run_on(300, need_a_thread_amid_bells);
+}
+
+TEST(no_thread_later_is_a_second_by_the_clock)
+{
+	static struct outcome o;
+	int64_t begin = burrow_now();
+
+	outcome_of(&o, run_out_amid_bells, NULL);
+	if (exited_with(&o, 77))
+		SKIP(return, "no seccomp filter can be set");
+	EXPECT_TRUE(killed_by(&o, SIGABRT));
+	EXPECT_TRUE(begins(&o, "burrow: no thread for a processor "));
+	EXPECT_GE(burrow_now() - begin, 1000 * MS);
+}
+
 static void sleep_a_little(void)
 {
 	burrow_sleep(300 * MS);

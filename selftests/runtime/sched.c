@@ -240,6 +240,27 @@ TEST_ON(a_full_ring_starves_nobody)
 }
 
 /* More than a ring holds: it spills into the global queue, and none is lost. */
+static int passed_by;
+
+static void pass_by(void *arg)
+{
+	(void)arg;
+	add(&passed_by, 1);
+}
+
+/* Most of them are in the global queue, and a yield comes to those, too. */
+TEST_ON(yields_come_to_all_who_are_new)
+{
+	int i, yields = 0, started = 0;
+
+	passed_by = 0;
+	for (i = 0; i < 2000; i++)
+		started += !burrow_go(pass_by, NULL);
+	while (get(&passed_by) < started && yields++ < 100000)
+		burrow_yield();
+	CHECK(get(&passed_by) == started);
+}
+
 TEST_ON(rings_overflow)
 {
 	int i, n = 0;

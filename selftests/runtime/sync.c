@@ -718,6 +718,189 @@ static void *outside(void *arg)
 	return NULL;
 }
 
+/*
+ * In static memory they outlive a run: who waited in them when it ended is gone,
+ * and they can be used in the next.
+ */
+static struct {
+	struct burrow_mutex m;
+	struct burrow_rwmutex rw;
+	struct burrow_cond c;
+	struct burrow_waitgroup wg;
+	struct burrow_sem sem;
+	struct burrow_group g;
+	struct burrow_event *event;
+	int came;
+} kept;
+
+static void wait_in_mutex(void *arg)
+{
+	(void)arg;
+	burrow_mutex_lock(&kept.m);
+	add(&kept.came, 1);
+	burrow_mutex_unlock(&kept.m);
+}
+
+static void wait_to_read(void *arg)
+{
+	(void)arg;
+	burrow_rwmutex_rlock(&kept.rw);
+	add(&kept.came, 1);
+	burrow_rwmutex_runlock(&kept.rw);
+}
+
+static void wait_to_write(void *arg)
+{
+	(void)arg;
+	burrow_rwmutex_lock(&kept.rw);
+	add(&kept.came, 1);
+	burrow_rwmutex_unlock(&kept.rw);
+}
+
+static void wait_for_signal(void *arg)
+{
+	struct burrow_mutex m = { 0 };
+
+	(void)arg;
+	burrow_mutex_lock(&m);
+	burrow_cond_wait(&kept.c, &m);
+	add(&kept.came, 1);
+}
+
+static void wait_for_group(void *arg)
+{
+	(void)arg;
+	burrow_waitgroup_wait(&kept.wg);
+	add(&kept.came, 1);
+}
+
+static void wait_for_two(void *arg)
+{
+	(void)arg;
+	burrow_sem_acquire(&kept.sem, 2);
+	add(&kept.came, 1);
+	burrow_sem_release(&kept.sem, 2);
+}
+
+static void wait_for_event(void *arg)
+{
+	(void)arg;
+	burrow_event_wait(kept.event);
+	add(&kept.came, 1);
+}
+
+static int sleep_long(void *arg)
+{
+	(void)arg;
+	return burrow_sleep(100000 * MS);
+}
+
+static void wait_for_tasks(void *arg)
+{
+	(void)arg;
+	burrow_group_wait(&kept.g);
+	add(&kept.came, 1);
+}
+
+static void (*const all_waits[])(void *arg) = {
+	wait_in_mutex,	wait_to_read, wait_to_write,  wait_for_signal,
+	wait_for_group, wait_for_two, wait_for_event, wait_for_tasks,
+};
+
+#define WAITS (int)(sizeof(all_waits) / sizeof(all_waits[0]))
+
+/* Leaves them all waiting, and what they wait for as it was. */
+static void leave_waiting(void)
+{
+	int i;
+
+	burrow_mutex_lock(&kept.m);
+	burrow_rwmutex_lock(&kept.rw);
+	burrow_waitgroup_add(&kept.wg, 1);
+	CHECK(burrow_sem_tryacquire(&kept.sem, 1) == 0);
+	CHECK(burrow_group_go(&kept.g, sleep_long, NULL) == 0);
+	for (i = 0; i < 3 * WAITS; i++)
+		burrow_go(all_waits[i % WAITS], NULL);
+	settle();
+	CHECK(get(&kept.came) == 0);
+}
+
+/* What was locked and counted still is; those who wait now are served. */
+static void use_again(void)
+{
+	int i;
+
+	CHECK(burrow_mutex_trylock(&kept.m) == -EBUSY);
+	CHECK(burrow_rwmutex_tryrlock(&kept.rw) == -EBUSY);
+	CHECK(burrow_waitgroup_wait_deadline(&kept.wg, 0) == -ETIMEDOUT);
+	CHECK(burrow_sem_tryacquire(&kept.sem, 2) == -EBUSY);
+	CHECK(burrow_group_wait(&kept.g) == 0);
+	CHECK(burrow_group_go(&kept.g, sleep_long, NULL) == 0);
+	for (i = 0; i < WAITS; i++)
+		burrow_go(all_waits[i], NULL);
+	settle();
+	CHECK(get(&kept.came) == 0);
+	burrow_mutex_unlock(&kept.m);
+	burrow_rwmutex_unlock(&kept.rw);
+	burrow_cond_signal(&kept.c);
+	burrow_waitgroup_done(&kept.wg);
+	burrow_sem_release(&kept.sem, 1);
+	burrow_notify(kept.event);
+	/* All but the one who waits for the sleeper. */
+	while (get(&kept.came) < WAITS - 1)
+		burrow_sleep(MS);
+	settle();
+	CHECK(get(&kept.came) == WAITS - 1);
+}
+
+TEST_F(on, what_outlives_a_run_forgets_its_waiters)
+{
+	memset(&kept, 0, sizeof(kept));
+	burrow_sem_init(&kept.sem, 2);
+	kept.event = burrow_event_new();
+	EXPECT_EQ(0, run_on(variant->procs, leave_waiting));
+	EXPECT_EQ(0, run_on(variant->procs, use_again));
+	burrow_event_free(kept.event);
+}
+
+static struct burrow_once cut_off;
+
+static void start_cut_off(void *arg)
+{
+	(void)arg;
+	burrow_once_do(&cut_off, wait_for_event, NULL);
+}
+
+static void begin_once(void)
+{
+	burrow_go(start_cut_off, NULL);
+	settle();
+}
+
+static void begin_again(void)
+{
+	start_cut_off(NULL);
+}
+
+static void cut_once_off(void *arg)
+{
+	(void)arg;
+	kept.event = burrow_event_new();
+	run_on(2, begin_once);
+	run_on(2, begin_again);
+}
+
+TEST(a_once_that_was_cut_off_is_told)
+{
+	static struct outcome o;
+
+	outcome_of(&o, cut_once_off, NULL);
+	EXPECT_TRUE(killed_by(&o, SIGABRT));
+	EXPECT_TRUE(says(
+		&o,
+		"burrow_once_do: the function was cut off by the end of a run"));
+}
+
 TEST_ON(other_threads_may_not)
 {
 	pthread_t thread;
