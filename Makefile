@@ -65,7 +65,7 @@ check-debug: ## the tests on a kernel with KASAN, lockdep, kmemleak; then alloca
 	@selftests/vm/check-debug
 
 check-all: ## check on every kernel there is, and check-debug
-	@rc=0; export BURROW_TEST_SANITIZERS=1; for kernel in 6.1 6.12 7.2; do \
+	@rc=0; export BURROW_TEST_SANITIZERS=1 BURROW_TEST_ALL=1; for kernel in 6.1 6.12 7.2; do \
 		$(MAKE) check KERNEL=$$kernel || rc=1; \
 	done; \
 	$(MAKE) check-debug || rc=1; exit $$rc

@@ -89,68 +89,148 @@ static void count(long *counter, long n)
 	__atomic_add_fetch(counter, n, __ATOMIC_SEQ_CST);
 }
 
-/* REFUSABLE(what it returns, its name, parameters, arguments, error, result) */
-#define REFUSABLE(type, name, params, args, err, result) \
-	type __real_##name params;                       \
-	type __wrap_##name params;                       \
-	type __wrap_##name params                        \
-	{                                                \
-		if (refused(#name, err))                 \
-			return result;                   \
-		return __real_##name args;               \
-	}
+/* What is not refused is done: @args with brackets. */
+#define REFUSED_OR_DONE(name, err, result, args) \
+	(refused(#name, err) ? (result) : __real_##name args)
 
-REFUSABLE(int, mprotect, (void *p, size_t len, int prot), (p, len, prot),
-	  ENOMEM, -1)
-REFUSABLE(int, madvise, (void *p, size_t len, int what), (p, len, what), ENOMEM,
-	  -1)
-REFUSABLE(int, mincore, (void *p, size_t len, unsigned char *vec),
-	  (p, len, vec), ENOMEM, -1)
-REFUSABLE(int, pthread_create,
-	  (pthread_t * t, const pthread_attr_t *attr, void *(*fn)(void *),
-	   void *arg),
-	  (t, attr, fn, arg), EAGAIN, EAGAIN)
-REFUSABLE(int, pthread_atfork,
-	  (void (*prepare)(void), void (*parent)(void), void (*child)(void)),
-	  (prepare, parent, child), ENOMEM, ENOMEM)
-REFUSABLE(FILE *, fopen, (const char *path, const char *mode), (path, mode),
-	  EMFILE, NULL)
-REFUSABLE(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set),
-	  (pid, size, set), EINVAL, -1)
-REFUSABLE(cpu_set_t *, __sched_cpualloc, (size_t n), (n), ENOMEM, NULL)
-REFUSABLE(int, fstat, (int fd, struct stat *st), (fd, st), EIO, -1)
-REFUSABLE(ssize_t, readlink, (const char *path, char *buf, size_t size),
-	  (path, buf, size), EACCES, -1)
-REFUSABLE(int, eventfd, (unsigned int value, int flags), (value, flags), EMFILE,
-	  -1)
-REFUSABLE(int, epoll_create1, (int flags), (flags), EMFILE, -1)
-REFUSABLE(int, epoll_ctl, (int epfd, int op, int fd, struct epoll_event *event),
-	  (epfd, op, fd, event), ENOMEM, -1)
-REFUSABLE(int, io_uring_queue_init_params,
-	  (unsigned int n, struct io_uring *ring, struct io_uring_params *p),
-	  (n, ring, p), ENOMEM, -ENOMEM)
+int __real_mprotect(void *p, size_t len, int prot);
+
+int __wrap_mprotect(void *p, size_t len, int prot)
+{
+	return REFUSED_OR_DONE(mprotect, ENOMEM, -1, (p, len, prot));
+}
+
+int __real_madvise(void *p, size_t len, int what);
+
+int __wrap_madvise(void *p, size_t len, int what)
+{
+	return REFUSED_OR_DONE(madvise, ENOMEM, -1, (p, len, what));
+}
+
+int __real_mincore(void *p, size_t len, unsigned char *vec);
+
+int __wrap_mincore(void *p, size_t len, unsigned char *vec)
+{
+	return REFUSED_OR_DONE(mincore, ENOMEM, -1, (p, len, vec));
+}
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *attr,
+			  void *(*fn)(void *), void *arg);
+
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr,
+			  void *(*fn)(void *), void *arg)
+{
+	return REFUSED_OR_DONE(pthread_create, EAGAIN, EAGAIN,
+			       (t, attr, fn, arg));
+}
+
+int __real_pthread_atfork(void (*prepare)(void), void (*parent)(void),
+			  void (*child)(void));
+
+int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void),
+			  void (*child)(void))
+{
+	return REFUSED_OR_DONE(pthread_atfork, ENOMEM, ENOMEM,
+			       (prepare, parent, child));
+}
+
+FILE *__real_fopen(const char *path, const char *mode);
+
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+	return REFUSED_OR_DONE(fopen, EMFILE, NULL, (path, mode));
+}
+
+int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	return REFUSED_OR_DONE(sched_getaffinity, EINVAL, -1, (pid, size, set));
+}
+
+cpu_set_t *__real___sched_cpualloc(size_t n);
+
+cpu_set_t *__wrap___sched_cpualloc(size_t n)
+{
+	return REFUSED_OR_DONE(__sched_cpualloc, ENOMEM, NULL, (n));
+}
+
+int __real_fstat(int fd, struct stat *st);
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+	return REFUSED_OR_DONE(fstat, EIO, -1, (fd, st));
+}
+
+ssize_t __real_readlink(const char *path, char *buf, size_t size);
+
+ssize_t __wrap_readlink(const char *path, char *buf, size_t size)
+{
+	return REFUSED_OR_DONE(readlink, EACCES, -1, (path, buf, size));
+}
+
+int __real_eventfd(unsigned int value, int flags);
+
+int __wrap_eventfd(unsigned int value, int flags)
+{
+	return REFUSED_OR_DONE(eventfd, EMFILE, -1, (value, flags));
+}
+
+int __real_epoll_create1(int flags);
+
+int __wrap_epoll_create1(int flags)
+{
+	return REFUSED_OR_DONE(epoll_create1, EMFILE, -1, (flags));
+}
+
+int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	return REFUSED_OR_DONE(epoll_ctl, ENOMEM, -1, (epfd, op, fd, event));
+}
+
+int __real_io_uring_queue_init_params(unsigned int n, struct io_uring *ring,
+				      struct io_uring_params *p);
+
+int __wrap_io_uring_queue_init_params(unsigned int n, struct io_uring *ring,
+				      struct io_uring_params *p)
+{
+	return REFUSED_OR_DONE(io_uring_queue_init_params, ENOMEM, -ENOMEM,
+			       (n, ring, p));
+}
+
+int __real_open(const char *path, int flags, mode_t mode);
+
+int __wrap_open(const char *path, int flags, mode_t mode)
+{
+	return REFUSED_OR_DONE(open, EMFILE, -1, (path, flags, mode));
+}
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	return REFUSED_OR_DONE(ioctl, ENOMEM, -1, (fd, request, arg));
+}
 
 void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
 	void *p = refused("calloc", ENOMEM) ? NULL : __real_calloc(n, size);
 
-	count(&report->blocks, p != NULL);
+	count(&report->blocks, !!p);
 	return p;
 }
 
 void __real_free(void *p);
-void __wrap_free(void *p);
 void __wrap_free(void *p)
 {
-	count(&report->blocks, -(p != NULL));
+	count(&report->blocks, -!!p);
 	__real_free(p);
 }
 
 void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd,
-		  off_t offset);
-void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		  off_t offset);
 void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		  off_t offset)
@@ -165,7 +245,6 @@ void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd,
 }
 
 int __real_munmap(void *p, size_t len);
-int __wrap_munmap(void *p, size_t len);
 int __wrap_munmap(void *p, size_t len)
 {
 	count(&report->bytes, -(long)len);
@@ -173,7 +252,6 @@ int __wrap_munmap(void *p, size_t len)
 }
 
 void *__real_mremap(void *p, size_t old, size_t len, int flags);
-void *__wrap_mremap(void *p, size_t old, size_t len, int flags);
 void *__wrap_mremap(void *p, size_t old, size_t len, int flags)
 {
 	if (refused("mremap", ENOMEM))
@@ -182,22 +260,7 @@ void *__wrap_mremap(void *p, size_t old, size_t len, int flags)
 	return __real_mremap(p, old, len, flags);
 }
 
-int __real_open(const char *path, int flags, mode_t mode);
-int __wrap_open(const char *path, int flags, mode_t mode);
-int __wrap_open(const char *path, int flags, mode_t mode)
-{
-	return refused("open", EMFILE) ? -1 : __real_open(path, flags, mode);
-}
-
-int __real_ioctl(int fd, unsigned long request, void *arg);
-int __wrap_ioctl(int fd, unsigned long request, void *arg);
-int __wrap_ioctl(int fd, unsigned long request, void *arg)
-{
-	return refused("ioctl", ENOMEM) ? -1 : __real_ioctl(fd, request, arg);
-}
-
 long __real_syscall(long nr, long a, long b, long c, long d, long e, long f);
-long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
 {
 	if (nr == SYS_membarrier && refused("membarrier", ENOMEM))
@@ -267,7 +330,8 @@ static void nap(void *arg)
 	done(arg);
 }
 
-#define MANY 500 /* more than the first slab holds */
+static int many = 500; /* more than the first slab holds */
+
 #define NAPS 5
 
 static void start_goroutines(void)
@@ -282,7 +346,7 @@ static void start_goroutines(void)
 	};
 	int i;
 
-	for (i = 0; i < MANY; i++)
+	for (i = 0; i < many; i++)
 		spawn(done, NULL, i % 50 ? NULL : &named);
 	for (i = 0; i < NAPS; i++)
 		spawn(nap, NULL, NULL);
@@ -675,11 +739,12 @@ static int refuse_each(int n)
 		complaint = judge(status, text, &clean);
 		if (!complaint)
 			continue;
-		printf("# call %d, %s: %s: status 0x%x, line %d, %lld; left %+ld blocks, %+ld bytes, %+ld descriptors\n%s",
-		       at, report->what, complaint, status, report->line,
-		       report->got, report->blocks - clean.blocks,
-		       report->bytes - clean.bytes, report->fds - clean.fds,
-		       text);
+		printf("# call %d, %s: %s: status 0x%x, line %d, %lld\n%s", at,
+		       report->what, complaint, status, report->line,
+		       report->got, text);
+		printf("# left behind: %+ld blocks, %+ld bytes, %+ld descriptors\n",
+		       report->blocks - clean.blocks,
+		       report->bytes - clean.bytes, report->fds - clean.fds);
 		bad++;
 	}
 	printf("# %d processors: %d calls refused, %d went wrong\n", n, at - 1,
@@ -711,6 +776,8 @@ TEST(each_call_with_epoll)
 
 TEST(each_call_with_guards_by_mprotect)
 {
+	/* Each stack is made ready by a call of its own. */
+	many = 50;
 	setenv("BURROW_DEBUG", "guardinstall=0", 1);
 	EXPECT_LT(30, refuse_each(2));
 }

@@ -807,7 +807,7 @@ static void (*const all_waits[])(void *arg) = {
 	wait_for_group, wait_for_two, wait_for_event, wait_for_tasks,
 };
 
-#define WAITS (int)(sizeof(all_waits) / sizeof(all_waits[0]))
+#define WAITS ((int)(sizeof(all_waits) / sizeof(all_waits[0])))
 
 /* Leaves them all waiting, and what they wait for as it was. */
 static void leave_waiting(void)

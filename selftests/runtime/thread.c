@@ -128,7 +128,7 @@ static void lock_and_end(void *arg)
 	burrow_lock_thread();
 	thread = my_thread();
 	burrow_sleep(MS);
-	*bad += my_thread() != thread;
+	__atomic_fetch_add(bad, my_thread() != thread, __ATOMIC_RELAXED);
 	/* It ends without unlocking: the thread is free for others. */
 }
 

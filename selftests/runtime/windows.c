@@ -90,7 +90,6 @@ static void look_at(struct burrow_thread *self)
 }
 
 int __real_pthread_mutex_lock(pthread_mutex_t *lock);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *lock);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *lock)
 {
 	struct burrow_thread *self = burrow_self();
@@ -101,7 +100,6 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *lock)
 }
 
 long __real_syscall(long nr, long a, long b, long c, long d, long e, long f);
-long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
 {
 	long ret = __real_syscall(nr, a, b, c, d, e, f);
