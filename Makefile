@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Every job by name; `make help` lists them. What is built goes to build/, but
-# for kmod/burrow.ko; kernels to test on go to ~/.cache/burrow (BURROW_CACHE).
+# for kmod/burrow.ko and bpf/*.bpf.o; kernels to test on go to ~/.cache/burrow (BURROW_CACHE).
 
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-print-directory
@@ -31,12 +31,18 @@ D = $(DESTDIR)$(PREFIX)
 DKMS = $(D)/src/burrow-$(VERSION)
 VERSION := $(shell sed -n 's/^.define BURROW_RELEASE[^"]*"\(.*\)"/\1/p' kmod/uapi/linux/burrow.h)
 
-all: module programs ## the module, the library, the burrow tool, examples
+all: module objects programs ## the module, BPF objects, the library, the burrow tool, examples
 
 module:
 	@selftests/vm/kmod 6.1 >/dev/null
 	@cmp -s build/kmod-6.1/burrow.ko kmod/burrow.ko || \
 		cp build/kmod-6.1/burrow.ko kmod/burrow.ko
+
+# With them a bpftool that attaches, on the PATH of the virtual machine.
+objects:
+	@$(MAKE) -C bpf
+	@mkdir -p build
+	@ln -sfn "$$(selftests/bpftool)" build/bpftool
 
 programs:
 	@$(MAKE) -C userland
@@ -109,7 +115,7 @@ vm: ## run CMD='...' in a virtual machine (KERNEL= MEM= CPUS= ICOUNT=1 TIMEOUT=)
 ifneq ($(MODULE),none)
 	@selftests/vm/kmod $(KERNEL) >/dev/null
 endif
-	@$(MAKE) -s programs >&2
+	@$(MAKE) -s objects programs >&2
 	@KERNEL=$(KERNEL) selftests/vm/boot
 
 # Built from a copy: the source tree stays clean.
@@ -129,7 +135,7 @@ load: ## insert the module into the running kernel (KMOD_ARGS=)
 unload: ## remove the module from the running kernel
 	rmmod burrow
 
-install: programs ## library, headers, tool, man pages, udev rule, DKMS source (DESTDIR=, PREFIX=)
+install: objects programs ## library, headers, tool, man pages, BPF objects, udev rule, DKMS source (DESTDIR=, PREFIX=)
 	install -D -m 755 build/burrow $(D)/bin/burrow
 	install -D -m 644 build/libburrow.a $(D)/lib/libburrow.a
 	install -D -m 755 build/libburrow.so.0 $(D)/lib/libburrow.so.0
@@ -138,6 +144,7 @@ install: programs ## library, headers, tool, man pages, udev rule, DKMS source (
 	install -D -m 644 -t $(D)/include/burrow userland/include/burrow/*.h
 	install -D -m 644 kmod/uapi/linux/burrow.h $(D)/include/linux/burrow.h
 	install -D -m 644 kmod/60-burrow.rules $(D)/lib/udev/rules.d/60-burrow.rules
+	install -D -m 644 -t $(D)/lib/burrow/bpf bpf/*.bpf.o
 	install -d $(D)/lib/pkgconfig $(DKMS)
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' userland/burrow.pc.in \
 		>$(D)/lib/pkgconfig/burrow.pc
@@ -160,11 +167,11 @@ docs: ## Documentation/ as HTML in build/docs; what warns is an error
 	@Documentation/build
 
 clean: ## remove what was built
-	rm -rf build kmod/burrow.ko
+	rm -rf build kmod/burrow.ko bpf/*.bpf.o
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / \
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all module module-here programs setup demo check check-debug check-all \
+.PHONY: all module module-here objects programs setup demo check check-debug check-all \
 	stress bench bench-vm bench-here vm load unload install modules_install lint docs clean help

@@ -13,7 +13,7 @@ check "make install" make -s -C "$top" install DESTDIR="$dest" PREFIX=/usr
 
 for file in bin/burrow lib/libburrow.a lib/libburrow.so lib/libburrow.so.0 \
 		include/burrow.h include/linux/burrow.h lib/pkgconfig/burrow.pc \
-		lib/udev/rules.d/60-burrow.rules; do
+		lib/udev/rules.d/60-burrow.rules lib/burrow/bpf/growth.bpf.o; do
 	check "$file is there" test -e "$dest/usr/$file"
 done
 for page in "$top"/Documentation/man/*.[1-9]; do

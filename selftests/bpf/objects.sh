@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Stock bpftool loads, attaches and lists each object; while tests of the module
+# run, what the maps hold is what the kernel's own histograms of the same events
+# hold.
+
+. "$(dirname "$0")/bpf.bash"
+need_module
+
+arena=$top/build/selftests/arena
+
+# attached OBJECT EVENT: bpftool pins what it cannot attach and is content
+attached() {
+	attach "$1"
+	is "$1: bpftool loads it" $? 0
+	is "$1: and does not fall back to pinning" \
+		"$(grep -c 'falling back' "$tmp/bpftool")" 0
+	like "$1: the link is there" "$(bpftool link show)" "$2"
+	is "$1: pinned as a link" "$(bpftool -j link show pinned "$pins/$1/${2#burrow_}" |
+		jq -r .tp_name)" "$2"
+}
+
+# while_runs PROGRAM OBJECT EVENT KEY [VALUES]: both watch
+while_runs() {
+	attached "$2" "$3"
+	hist_begin "$3" "$4" "${5:-}"
+	timeout 200 "$arena/$1" >"$tmp/run" 2>&1
+	hist_end
+	is "$2: the kernel's histogram had room" "$(hist_dropped)" 0
+	check "$2: something was seen" test "$(hist_sum hitcount)" -gt 0
+	is "$2: as many as the kernel's histogram" "$(total "$2" events)" "$(hist_sum hitcount)"
+}
+
+maps_agree() {
+	is "$1: by size as in all" \
+		"$(values "$1_log2" '"\(map(.value.events) | add) \(map(.value.bytes) | add)"')" \
+		"$(total "$1" events) $(total "$1" bytes)"
+	is "$1: by process as in all" \
+		"$(values "$1_by_process" '"\(map(.value.events) | add) \(map(.value.bytes) | add)"')" \
+		"$(total "$1" events) $(total "$1" bytes)"
+	is "$1: nothing lost" "$(total "$1" lost)" 0
+}
+
+while_runs stack growth burrow_stack_grow pid old_bytes,new_bytes,recycled
+is "growth: bytes" "$(total growth bytes)" $(($(hist_sum new_bytes) - $(hist_sum old_bytes)))
+is "growth: recycled" "$(total growth recycled)" $(($(hist_sum recycled) * 4096))
+maps_agree growth
+detach growth
+
+while_runs trim trim burrow_stack_trim pid old_bytes,new_bytes
+is "trim: bytes" "$(total trim bytes)" $(($(hist_sum old_bytes) - $(hist_sum new_bytes)))
+maps_agree trim
+detach trim
+
+while_runs dirty dirty burrow_heap_dirty pid dirty,pages
+is "dirty: bytes" "$(total dirty bytes)" $(($(hist_sum dirty) * 4096))
+is "dirty: looked at" "$(total dirty looked_at)" $(($(hist_sum pages) * 4096))
+maps_agree dirty
+detach dirty
+
+while_runs stack overflow burrow_stack_overflow pid,arena,slot,goroutine,limit
+of_hist=$(sed -n 's/^{\(.*\)} hitcount: *\([0-9]*\).*/\1 \2/p' "$tmp/hist" |
+	tr -d ',:' | awk '{ print $2, $4, $6, $8, $10, $11 }' | sort)
+of_map=$(values overflow_log 'map(select(.value.number > 0) | .value |
+	"\(.pid) \(.arena) \(.slot) \(.goroutine) \(.limit)") | .[]' |
+	sort | uniq -c | awk '{ print $2, $3, $4, $5, $6, $1 }' | sort)
+is "overflow: who, where and at which limit" "$of_map" "$of_hist"
+detach overflow
+
+attach growth
+bpftool map dump pinned "$pins/growth-maps/growth_by_goroutine" >"$tmp/dump" 2>&1
+is "a map that is empty can be dumped" $? 0
+detach growth
+is "links are gone with their pins" "$(bpftool link show | grep -c burrow_)" 0
+finish
