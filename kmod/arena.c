@@ -427,7 +427,7 @@ int burrow_arena_create(struct burrow_context *ctx,
 				 << (BURROW_WINDOW_SHIFT + PAGE_SHIFT));
 		*args = made;
 		/* Under the lock: another thread may guess the number. */
-		trace_burrow_arena_create(arena, args->stride);
+		burrow_tell(burrow_arena_create, arena, args->stride);
 	}
 	mutex_unlock(&ctx->lock);
 	if (err)
@@ -437,9 +437,8 @@ int burrow_arena_create(struct burrow_context *ctx,
 
 static void burrow_arena_end(struct burrow_arena *arena)
 {
-	trace_burrow_arena_destroy(
-		arena,
-		arena->stride_shift ? PAGE_SIZE << arena->stride_shift : 0);
+	burrow_tell(burrow_arena_destroy, arena,
+		    arena->stride_shift ? PAGE_SIZE << arena->stride_shift : 0);
 	burrow_arena_put(arena);
 }
 

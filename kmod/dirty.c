@@ -188,7 +188,8 @@ static long burrow_dirty_all(struct burrow_harvest *h,
 			return -EFAULT;
 		}
 		if (set)
-			trace_burrow_heap_dirty(h->arena, h->first, h->n, set);
+			burrow_tell(burrow_heap_dirty, h->arena, h->first, h->n,
+				    set);
 		args->done += h->n;
 		args->dirty += set;
 		cond_resched();

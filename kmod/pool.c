@@ -180,10 +180,10 @@ void burrow_pool_refused(struct burrow_context *ctx, int err)
 		return;
 	burrow_count(ctx, limits, 1);
 	if (mine + PAGE_SIZE > limit)
-		trace_burrow_limit(ctx, "context", mine, limit);
+		burrow_tell(burrow_limit, ctx, "context", mine, limit);
 	else
-		trace_burrow_limit(ctx, "user", users,
-				   READ_ONCE(burrow_user_limit));
+		burrow_tell(burrow_limit, ctx, "user", users,
+			    READ_ONCE(burrow_user_limit));
 }
 
 /* Charge @n pages, or one if a limit is too near for that; 0 past it. */

@@ -197,10 +197,9 @@ static void burrow_stack_grown(struct burrow_growth *g, unsigned long slot,
 	burrow_count(ctx, stack_pages, now - before);
 	burrow_count(ctx, recycled, g->recycled);
 	burrow_count(ctx, grow_sizes[ilog2(roundup_pow_of_two(now))], 1);
-	if (trace_burrow_stack_grow_enabled())
-		trace_burrow_stack_grow(g->arena, slot,
-					burrow_stack_goroutine(g->arena, slot),
-					before, now, g->recycled);
+	burrow_tell(burrow_stack_grow, g->arena, slot,
+		    burrow_stack_goroutine(g->arena, slot), before, now,
+		    g->recycled);
 }
 
 static vm_fault_t burrow_stack_grow(struct burrow_growth *g, unsigned long slot)
@@ -233,10 +232,8 @@ static vm_fault_t burrow_stack_overflow(struct burrow_arena *arena,
 					unsigned long slot)
 {
 	burrow_count(arena->ctx, overflows, 1);
-	if (trace_burrow_stack_overflow_enabled())
-		trace_burrow_stack_overflow(arena, slot,
-					    burrow_stack_goroutine(arena, slot),
-					    vmf->real_address);
+	burrow_tell(burrow_stack_overflow, arena, slot,
+		    burrow_stack_goroutine(arena, slot), vmf->real_address);
 	return VM_FAULT_SIGSEGV;
 }
 

@@ -181,11 +181,9 @@ static void burrow_trim_settle(struct burrow_trimming *t,
 	burrow_count(arena->ctx, trims, 1);
 	if (remap)
 		burrow_trim_remap(t, stack, entry->slot);
-	if (trace_burrow_stack_trim_enabled())
-		trace_burrow_stack_trim(arena, entry->slot,
-					burrow_stack_goroutine(arena,
-							       entry->slot),
-					before, stack->pages);
+	burrow_tell(burrow_stack_trim, arena, entry->slot,
+		    burrow_stack_goroutine(arena, entry->slot), before,
+		    stack->pages);
 }
 
 /* Entry @i and those that make a run with it; returns how many. */
