@@ -47,6 +47,12 @@ total() {
 	values "$1_total" ".[0].value.$2"
 }
 
+# missed OBJECT PROGRAM: calls that the kernel left out
+missed() {
+	bpftool -j prog show id "$(bpftool -j link show pinned "$pins/$1/$2" | jq .prog_id)" |
+		jq '.recursion_misses // 0'
+}
+
 # A histogram that the kernel keeps: hist_begin EVENT KEYS [VALUE]; its truth is
 # what the programs' maps are compared with. It must be gone before the module.
 hist_begin() {

@@ -70,6 +70,7 @@ grown_by() {
 	is "$name: the process has them all" \
 		"$(values growth_by_process 'map("\(.key) \(.value.events) \(.value.bytes)") | .[]')" \
 		"$pid $(total growth events) $(total growth bytes)"
+	is "$name: no call left out" "$(missed growth stack_grow)" 0
 	is "$name: nothing lost" "$(total growth lost)" 0
 	is "$name: goroutines that grew by just that" \
 		"$(values growth_by_goroutine "map(select(.key.pid == $pid and .key.goroutine > 1 and
