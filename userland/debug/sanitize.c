@@ -22,6 +22,7 @@
 
 #include "../arch/arch.h"
 #include "print.h"
+#include "probe.h"
 #include "sanitize.h"
 
 #define WEAK __attribute__((weak))
@@ -46,8 +47,11 @@ int burrow_san_open(void)
 	}
 #endif
 	burrow_san_tools = 0;
-	if (__sanitizer_start_switch_fiber && __sanitizer_finish_switch_fiber)
+	burrow_watch.asan = 0;
+	if (__sanitizer_start_switch_fiber && __sanitizer_finish_switch_fiber) {
 		burrow_san_tools |= BURROW_SAN_ASAN;
+		burrow_watch.asan = 1;
+	}
 	if (RUNNING_ON_VALGRIND)
 		burrow_san_tools |= BURROW_SAN_VALGRIND;
 	return 0;

@@ -19,6 +19,7 @@
 #include "../arch/arch.h"
 #include "../debug/backtrace.h"
 #include "../debug/print.h"
+#include "../debug/probe.h"
 #include "../debug/sanitize.h"
 #include "goroutine.h"
 #include "runq.h"
@@ -132,6 +133,8 @@ int burrow_spawn(struct burrow_thread *self, int class, const char *name,
 	g->fn = fn;
 	g->arg = arg;
 	g->site = site;
+	BURROW_PROBE(go_create, g->id, self ? self->current->id : 0, site,
+		     name);
 	if (self) {
 		burrow_ready_new(self, g);
 	} else {
@@ -211,6 +214,7 @@ int burrow_go(void (*fn)(void *arg), void *arg)
 	g->fn = fn;
 	g->arg = arg;
 	g->site = site;
+	BURROW_PROBE(go_create, g->id, self->current->id, site, g->name);
 	return burrow_ready_new_leave(self, g);
 }
 

@@ -42,6 +42,7 @@
 
 #include "../arch/arch.h"
 #include "../debug/print.h"
+#include "../debug/probe.h"
 #include "../debug/sanitize.h"
 #include "runq.h"
 #include "sched.h"
@@ -145,10 +146,13 @@ static inline void prefetch(const struct goroutine *g)
 }
 
 /* It has the place to itself, and nobody is idle. */
-static inline bool ready_quick(struct burrow_proc *proc, struct goroutine *g)
+static inline bool ready_quick(struct burrow_thread *self, struct goroutine *g)
 {
+	struct burrow_proc *proc = self->proc;
+
 	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	prefetch(g);
+	BURROW_PROBE(go_ready, g->id, self->current->id);
 	if (burrow_unlikely(
 		    __atomic_load_n(&proc->next, __ATOMIC_RELAXED) ||
 		    __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED)))
@@ -160,7 +164,7 @@ static inline bool ready_quick(struct burrow_proc *proc, struct goroutine *g)
 
 void burrow_ready(struct burrow_thread *self, struct goroutine *g)
 {
-	if (!ready_quick(self->proc, g))
+	if (!ready_quick(self, g))
 		ready_slow(self, g);
 }
 
@@ -174,7 +178,7 @@ ready_slow_leave(struct burrow_thread *self, struct goroutine *g, int ret)
 
 int burrow_ready_leave(struct burrow_thread *self, struct goroutine *g, int ret)
 {
-	if (!ready_quick(self->proc, g))
+	if (!ready_quick(self, g))
 		return ready_slow_leave(self, g, ret);
 	burrow_leave(self);
 	return ret;
@@ -211,6 +215,7 @@ int burrow_ready_new_leave(struct burrow_thread *self, struct goroutine *g)
 
 void burrow_ready_last(struct burrow_thread *self, struct goroutine *g)
 {
+	BURROW_PROBE(go_ready, g->id, self->current->id);
 	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	burrow_runq_push(self->proc, g);
 	wake_for_work();
@@ -218,6 +223,7 @@ void burrow_ready_last(struct burrow_thread *self, struct goroutine *g)
 
 void burrow_ready_foreign(struct goroutine *g)
 {
+	BURROW_PROBE(go_ready, g->id, (uint64_t)0);
 	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	pthread_mutex_lock(&burrow_runtime.lock);
 	burrow_global_push(g);
@@ -376,6 +382,17 @@ exchange_asan(struct burrow_thread *self, struct goroutine *to,
 	return exchange_with(self, to, after, true);
 }
 
+/* Probes, AddressSanitizer, or both. */
+static __attribute__((noinline)) struct burrow_thread *
+exchange_watched(struct burrow_thread *self, struct goroutine *to,
+		 enum burrow_after after)
+{
+	burrow_probe_switch(self, to, after);
+	if (burrow_san_tools & BURROW_SAN_ASAN)
+		return exchange_asan(self, to, after);
+	return exchange_with(self, to, after, false);
+}
+
 /*
  * All switches are made here, in one place and with a small frame that holds
  * nothing: returns are predicted by where the last call was made, so the fewer
@@ -386,8 +403,8 @@ static __attribute__((noinline)) struct burrow_thread *
 exchange(struct burrow_thread *self, struct goroutine *to,
 	 enum burrow_after after)
 {
-	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
-		return exchange_asan(self, to, after);
+	if (burrow_unlikely(burrow_watch.any))
+		return exchange_watched(self, to, after);
 	return exchange_with(self, to, after, false);
 }
 

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../debug/probe.h"
 #include "stack.h"
 
 #define STRIDE_SHIFT 14 /* of class 0: BURROW_STRIDE_MIN */
@@ -348,6 +349,12 @@ static void sort_copy(struct burrow_stack *to, const struct burrow_stack *from,
 	}
 }
 
+static uint64_t whose(const struct burrow_stack *stack)
+{
+	return __atomic_load_n(&stack->arena->table[stack->slot].goroutine,
+			       __ATOMIC_RELAXED);
+}
+
 /* The first stacks that lie in one arena, sorted; how many they are. */
 static uint32_t trim_run(const struct burrow_stack *stacks, uint32_t n,
 			 size_t keep, int64_t *bytes)
@@ -363,6 +370,9 @@ static uint32_t trim_run(const struct burrow_stack *stacks, uint32_t n,
 		entries[i].result = 0;
 	}
 	ret = stacks[0].arena->pool->backend->trim(stacks[0].arena, entries, i);
+	if (ret > 0)
+		BURROW_PROBE(stack_shrink, i == 1 ? whose(stacks) : 0, ret,
+			     (uint64_t)i);
 	if (ret < 0)
 		*bytes = ret;
 	else if (*bytes >= 0)
