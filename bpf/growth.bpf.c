@@ -7,8 +7,6 @@
 #include "module.h"
 #include "count.h"
 
-#define GOROUTINES_MAX 131072
-
 /**
  * struct growth_total - all that was seen
  * @events:	growths
@@ -29,12 +27,12 @@ struct goroutine_key {
 };
 
 /**
- * struct goroutine_growth - of one goroutine
+ * struct goroutine_sum - of one goroutine
  * @events:	growths
  * @bytes:	by which its stack grew; with trims between, more than it ever had
  * @largest:	what its stack was at its largest
  */
-struct goroutine_growth {
+struct goroutine_sum {
 	__u64 events;
 	__u64 bytes;
 	__u64 largest;
@@ -42,16 +40,15 @@ struct goroutine_growth {
 
 TOTAL(growth_total, struct growth_total);
 LOG2(growth_log2, struct sum); /* by the size that was grown to */
-HASH(growth_by_goroutine, struct goroutine_key, struct goroutine_growth,
-     GOROUTINES_MAX);
+HASH(growth_by_goroutine, struct goroutine_key, struct goroutine_sum, 131072);
 BY_PROCESS(growth_by_process, struct sum);
 
 static __always_inline __u64 count_goroutine(__u32 pid, __u64 goroutine,
 					     __u64 bytes, __u64 size)
 {
 	const struct goroutine_key key = { .goroutine = goroutine, .pid = pid };
-	const struct goroutine_growth zero = {};
-	struct goroutine_growth *growth;
+	const struct goroutine_sum zero = {};
+	struct goroutine_sum *growth;
 
 	growth = value_at(&growth_by_goroutine, &key, &zero);
 	if (!growth)
