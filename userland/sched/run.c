@@ -201,6 +201,14 @@ int burrow_go_opts(const struct burrow_go_options *opts, void (*fn)(void *arg),
 	return go(class, o.name, fn, arg, __builtin_return_address(0));
 }
 
+/* Apart, so that burrow_go() need keep nothing on its stack. */
+static __attribute__((noinline)) int ready_told(struct burrow_thread *self,
+						struct goroutine *g)
+{
+	BURROW_PROBE(go_create, g->id, self->current->id, g->site, g->name);
+	return burrow_ready_new_leave(self, g);
+}
+
 int burrow_go(void (*fn)(void *arg), void *arg)
 {
 	void *site = __builtin_return_address(0);
@@ -214,7 +222,8 @@ int burrow_go(void (*fn)(void *arg), void *arg)
 	g->fn = fn;
 	g->arg = arg;
 	g->site = site;
-	BURROW_PROBE(go_create, g->id, self->current->id, site, g->name);
+	if (BURROW_WATCHED(go_create))
+		return ready_told(self, g);
 	return burrow_ready_new_leave(self, g);
 }
 

@@ -113,6 +113,7 @@ static __attribute__((noinline)) void ready_slow(struct burrow_thread *self,
 	struct burrow_proc *proc = self->proc;
 	struct goroutine *old;
 
+	BURROW_PROBE(go_ready, g->id, self->current->id);
 	old = burrow_runq_set_next(proc, g);
 	if (old) {
 		burrow_runq_push(proc, old);
@@ -145,15 +146,13 @@ static inline void prefetch(const struct goroutine *g)
 	__builtin_prefetch(stack + 128);
 }
 
-/* It has the place to itself, and nobody is idle. */
-static inline bool ready_quick(struct burrow_thread *self, struct goroutine *g)
+/* It has the place to itself, nobody is idle, and nobody watches. */
+static inline bool ready_quick(struct burrow_proc *proc, struct goroutine *g)
 {
-	struct burrow_proc *proc = self->proc;
-
 	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	prefetch(g);
-	BURROW_PROBE(go_ready, g->id, self->current->id);
 	if (burrow_unlikely(
+		    BURROW_WATCHED(go_ready) ||
 		    __atomic_load_n(&proc->next, __ATOMIC_RELAXED) ||
 		    __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED)))
 		return false;
@@ -164,7 +163,7 @@ static inline bool ready_quick(struct burrow_thread *self, struct goroutine *g)
 
 void burrow_ready(struct burrow_thread *self, struct goroutine *g)
 {
-	if (!ready_quick(self, g))
+	if (!ready_quick(self->proc, g))
 		ready_slow(self, g);
 }
 
@@ -178,7 +177,7 @@ ready_slow_leave(struct burrow_thread *self, struct goroutine *g, int ret)
 
 int burrow_ready_leave(struct burrow_thread *self, struct goroutine *g, int ret)
 {
-	if (!ready_quick(self, g))
+	if (!ready_quick(self->proc, g))
 		return ready_slow_leave(self, g, ret);
 	burrow_leave(self);
 	return ret;
