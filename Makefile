@@ -22,6 +22,7 @@ RUNS ?= 5
 # What stress runs, and for how long each race.
 DURATION ?= 300
 RACES ?= arena:chaos arena:dirty arena:lifetime arena:trim_race
+RUNTIME_RACES ?= $(addprefix runtime:,model windows sched chan select sync event timer io ioclose ioshot)
 
 # What the jobs that boot need from the distribution (selftests/setup).
 NEEDS = build vm $(if $(filter 7.2,$(KERNEL)),kernels)
@@ -81,6 +82,11 @@ stress: ## the race tests for long, at random (DURATION= seconds each, KERNEL=)
 	@selftests/vm/kmod $(KERNEL) >/dev/null
 	@$(MAKE) -s all
 	@$(MAKE) -s -C selftests all
+	@$(if $(RUNTIME_RACES),BURROW_BACKEND=mmap DURATION=$(DURATION) \
+		selftests/repeat -v mmap $(RUNTIME_RACES))
+	@$(if $(RACES),$(MAKE) -s stress-vm)
+
+stress-vm:
 	@KERNEL=$(KERNEL) CPUS=$(or $(CPUS),2) TIMEOUT=$(or $(TIMEOUT),86400) selftests/vm/boot \
 		'export DURATION=$(DURATION) BURROW_TEST_SCALE=$(shell expr 2 + $(DURATION) / 20); \
 		selftests/run -v stress $(RACES)'
@@ -174,4 +180,4 @@ help: ## this list
 		{ printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: all module module-here objects programs setup demo check check-debug check-all \
-	stress bench bench-vm bench-here vm load unload install modules_install lint docs clean help
+	stress stress-vm bench bench-vm bench-here vm load unload install modules_install lint docs clean help
