@@ -35,9 +35,9 @@
  * @flag:	it has happened, and nobody had it yet; atomic
  * @queued:	it is on the stack of notified ones; atomic
  * @users:	the program, and that stack; the last one frees it; atomic
- * @next:	there
+ * @signo:	of a signal: which
+ * @next:	on the stack
  * @chan:	of a signal: gets the number instead of waking @waiters
- * @signo:	which signal
  */
 struct burrow_event {
 	struct burrow_lock lock;
@@ -46,9 +46,9 @@ struct burrow_event {
 	uint32_t flag;
 	uint32_t queued;
 	uint32_t users;
+	int signo;
 	struct burrow_event *next;
 	struct burrow_chan *chan;
-	int signo;
 };
 
 /*
