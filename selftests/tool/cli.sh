@@ -6,7 +6,7 @@
 
 run --help
 is "--help: status" $status 0
-for command in bench doctor; do
+for command in bench doctor stat trace; do
 	like "--help names $command" "$(cat "$tmp/out")" "^ +$command "
 	run $command --help
 	is "$command --help: status" $status 0
@@ -47,6 +47,13 @@ refused "--runs 0" '--runs takes a number' bench growth --runs 0
 refused "--runs x" '--runs takes a number' bench growth --runs x
 refused "--procs 0" '--procs takes a number' bench parked --procs 0
 refused "doctor with an argument" "what is .now'" doctor now
+for command in stat trace; do
+	refused "$command of nothing" 'name a command, or a process' $command
+	refused "$command of both" 'name a command, or a process' $command -p 1 true
+	refused "$command of no process" 'no process number: x' $command -p x
+	refused "$command for no time" 'no number of seconds: 0' $command -s 0 true
+done
+refused "trace in no format" 'no such format: x' trace --format x true
 
 run bench --list
 is "--list: status" $status 0
@@ -64,6 +71,11 @@ done
 for option in $("$burrow" bench --help | grep -oE -- '--[a-z]+' | sort -u); do
 	case $option in --help | --usage | --version) continue ;; esac
 	like "the manual page has $option" "$page" "$option"
+done
+
+for option in $("$burrow" stat --help; "$burrow" trace --help); do
+	case $option in --*=* | --json) ;; *) continue ;; esac
+	like "the manual page has ${option%%=*}" "$page" "${option%%=*}"
 done
 
 quick="bench growth --backend mmap --depth 4 --runs 1"

@@ -22,6 +22,9 @@ static const struct command {
 	{ "bench", tool_bench, "measure stacks, trim and dirty tracking" },
 	{ "doctor", tool_doctor,
 	  "say what works on this machine and what is missing" },
+	{ "stat", tool_stat, "say what a program did, in figures" },
+	{ "trace", tool_trace,
+	  "write what a program does as a log, for Perfetto, or folded" },
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -21,6 +21,8 @@ enum tool_status {
 /* Subcommands take the arguments from their own name on. */
 int tool_bench(int argc, char **argv);
 int tool_doctor(int argc, char **argv);
+int tool_stat(int argc, char **argv);
+int tool_trace(int argc, char **argv);
 
 /* Says "burrow: ..." on standard error, on a line of its own. */
 void tool_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -2,6 +2,24 @@
 #
 # Included by userland/Makefile: what the tool needs beyond its sources.
 
+# The events that trace and stat live on: a BPF object of the tool's own (stock
+# bpftool can't attach to the library's probes), and a skeleton that carries it.
+BPF := ../bpf
+include $(BPF)/compile.mk
+BPFTOOL = $(or $(shell ../selftests/bpftool),bpftool)
+TOOL_LIBS += -lbpf
+
+$(OBJ)/bpf/runtime.bpf.o: $(BPF)/runtime.bpf.c $(wildcard $(BPF)/*.h) $(BPF)/compile.mk
+	@mkdir -p $(@D)
+	$(BPF_COMPILE)
+
+$(OBJ)/bpf/runtime.skel.h: $(OBJ)/bpf/runtime.bpf.o
+	$(BPFTOOL) gen skeleton $< name runtime_bpf >$@.new
+	mv $@.new $@
+
+$(OBJ)/tool/watch/watch.c.o: $(OBJ)/bpf/runtime.skel.h
+$(OBJ)/tool/watch/watch.c.o: ALL_CFLAGS += -I$(OBJ)/bpf
+
 # The -fsplit-stack row of the growth benchmark, where the compiler has it.
 split := $(shell echo 'int x;' | $(CC) -fsplit-stack -x c -c -o /dev/null - \
 		2>/dev/null && echo -fsplit-stack)

@@ -1,0 +1,120 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# burrow trace and burrow stat, on a program of which all is known: what they tell
+# is what the program's own runtime counted, to the last event.
+
+. "$(dirname "$0")/tool.bash"
+
+watched=$top/build/selftests/tool/watched
+shared=$top/build/selftests/tool/watched-shared
+count=50
+
+# Without rights: said which, and what works without.
+if [ "$(id -u)" = 0 ]; then
+	setpriv --reuid 65534 --clear-groups --inh-caps=-all --bounding-set=-all \
+		"$burrow" stat "$watched" 1 1 >"$tmp/out" 2>"$tmp/err" </dev/null
+	is "without rights: status" $? 3
+	like "which are missing" "$(cat "$tmp/err")" 'lacks CAP_BPF CAP_PERFMON'
+	like "what works without" "$(cat "$tmp/err")" 'kill -QUIT'
+	is "and nothing is run" "$(cat "$tmp/out")" ""
+fi
+
+run trace "$watched" 1 1
+if [ $status = 3 ]; then
+	skip "bpf() is not allowed here"
+	finish
+fi
+
+run trace /bin/true
+is "a program without the library: status" $status 1
+like "and it is said" "$(cat "$tmp/err")" 'no probes of Burrow'
+run stat /no/such/program
+is "no such program: status" $status 1
+run trace -p 4194303
+is "no such process: status" $status 1
+run trace -o /no/such/folder/file "$watched" 1 1
+is "no such file: status" $status 1
+"$burrow" trace "$watched" 2 1 >/dev/full 2>"$tmp/err" </dev/null
+is "a full device: status" $? 1
+run stat /bin/sh -c 'exit 1'
+is "a command that is no program of the library" $status 1
+
+json() { jq -r "$1" <"$tmp/out"; }
+
+# counts NAME PROGRAM: stat's figures beside the program's own
+counts() {
+	local name=$1 created grows
+
+	"$burrow" stat --json "$2" $count 4 >"$tmp/both" 2>"$tmp/err" </dev/null
+	is "$name: status" $? 0
+	read -r _ created _ grows < <(grep '^created ' "$tmp/both")
+	grep -v '^created ' "$tmp/both" >"$tmp/out"
+	is "$name: nothing was lost" "$(json .lost)" 0
+	is "$name: goroutines started" "$(json .created)" "$created"
+	is "$name: and they are those of the program" "$created" $((count + 1))
+	is "$name: goroutines ended" "$(json .ended)" $count
+	is "$name: waits" "$(json '.waits[] | select(.reason == "semaphore acquire") | .count')" $count
+	holds "$name: each for the 50 ms that the gate was shut" \
+		"$(json '.waits[] | select(.reason == "semaphore acquire") | .ns') > $count * 50e6"
+	holds "$name: waits for a processor are as many as could run" \
+		"$(json .queued.count) >= $(json .created) + $(json .readies)"
+	if [ "$(json .module)" = true ]; then
+		is "$name: growths" "$(json .grown.count)" "$grows"
+	else
+		like "$name: no module: it is said" "$(cat "$tmp/err")" 'module is not loaded'
+	fi
+}
+counts "linked statically" "$watched"
+LD_LIBRARY_PATH=$top/build counts "linked with the shared library" "$shared"
+
+run stat "$watched" $count 1
+like "stat: text: goroutines" "$(cat "$tmp/out")" "^ +$((count + 1))  goroutines started$"
+like "stat: text: waits" "$(cat "$tmp/out")" "^ +$count  waits: semaphore acquire, together [0-9.]+ ms$"
+
+run trace "$watched" $count 1
+is "log: status" $status 0
+is "log: every start of a goroutine" "$(grep -c ' go_create ' "$tmp/out")" $((count + 1))
+is "log: every end" "$(grep -c ' go_end$' "$tmp/out")" $count
+is "log: where they were started" \
+	"$(grep -c ' go_create by [0-9]* at round_of_all (.*watched.c:[0-9]*)$' "$tmp/out")" $count
+like "log: what main runs" "$(cat "$tmp/out")" ' go_create by 0 at run.* name "main"$'
+like "log: nothing lost" "$(cat "$tmp/out")" '^# lost: 0$'
+
+run trace --format perfetto --output "$tmp/json" "$watched" $count 1
+is "perfetto: status" $status 0
+check "perfetto: it is JSON" jq -e .traceEvents "$tmp/json"
+mv "$tmp/json" "$tmp/out"
+is "perfetto: a track for each goroutine" \
+	"$(json '[.traceEvents[] | select(.name == "thread_name")] | length')" $((count + 1))
+is "perfetto: all have what the viewer asks for" \
+	"$(json '[.traceEvents[] | select((.ph == null) or (.pid == null) or (.tid == null) or
+		(.name == null) or (.ph != "M" and .ts == null) or (.ph == "X" and .dur == null))] | length')" 0
+is "perfetto: a slice for each wait" \
+	"$(json '[.traceEvents[] | select(.cat == "waiting" and .name == "semaphore acquire")] | length')" $count
+is "perfetto: a goroutine does one thing at a time" \
+	"$(json '[.traceEvents[] | select(.cat == "waiting" or .cat == "running" or .cat == "runnable")] |
+		group_by(.tid) | map(sort_by(.ts) | . as $s |
+		[range(1; length) | select($s[.].ts + 0.002 < $s[. - 1].ts + $s[. - 1].dur)] | length) | add')" 0
+
+run trace --format folded "$watched" $count 1
+is "folded: lines that flame graphs are made of" \
+	"$(grep -v '^created' "$tmp/out" | grep -cvE '^watched;[^;]+;(running|runnable|waiting;[^;]+) [0-9]+$')" 0
+like "folded: by where they were started" "$(cat "$tmp/out")" \
+	'^watched;round_of_all \(.*\);waiting;semaphore acquire [0-9]+$'
+
+# One that runs already, for a time.
+"$watched" $count 1 60 >/dev/null 2>&1 &
+pid=$!
+sleep 1
+run stat --json --seconds 1 -p $pid
+is "a process that runs: status" $status 0
+holds "goroutines come and go" "$(json .created) > 0 && $(json .ended) > 0"
+check "and it still runs" kill -0 $pid
+kill $pid
+wait $pid 2>/dev/null
+
+# A command does not outlive who started it.
+run trace --seconds 1 "$watched" 1 1 60
+is "a command that takes too long: status" $status 0
+is "is ended" "$(pgrep -fc "^$watched 1 1 60")" 0
+finish

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * `burrow stat`: what a process did, in figures: goroutines, times in the queues
+ * and in waits, stacks, pauses of the collector, long system calls.
+ *
+ * Text and JSON are made of the same sums. One thread only.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "tool.h"
+#include "watch/session.h"
+
+#define SCHEMA 1
+
+struct arguments {
+	pid_t pid;
+	double seconds;
+	bool json;
+	char **command;
+};
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+	struct arguments *args = state->input;
+	char *end = NULL;
+
+	switch (key) {
+	case 'p':
+		args->pid = strtol(text, &end, 10);
+		if (args->pid <= 0 || *end)
+			argp_error(state, "no process number: %s", text);
+		return 0;
+	case 's':
+		args->seconds = strtod(text, &end);
+		if (args->seconds <= 0 || *end)
+			argp_error(state, "no number of seconds: %s", text);
+		return 0;
+	case 'j':
+		args->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		args->command = state->argv + state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_END:
+		if (!args->pid == !args->command)
+			argp_error(state,
+				   "name a command, or a process with -p");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static struct json_object *hist_json(const struct hist *h)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_number(o, "count", h->count);
+	json_add_number(o, "sum_ns", h->sum);
+	json_add_number(o, "p50_ns", hist_percentile(h, 50));
+	json_add_number(o, "p99_ns", hist_percentile(h, 99));
+	json_add_number(o, "max_ns", h->max);
+	return o;
+}
+
+static struct json_object *count_json(const struct model_count *c,
+				      const char *what)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_number(o, "count", c->times);
+	json_add_number(o, what, c->amount);
+	return o;
+}
+
+static struct json_object *reasons_json(const struct model *m)
+{
+	struct json_object *all = json_object_new_array(), *o;
+	int i;
+
+	for (i = 0; i < MODEL_REASONS; i++) {
+		if (!m->reasons[i].times)
+			continue;
+		o = count_json(&m->reasons[i], "ns");
+		json_add_text(o, "reason", m->reasons[i].name);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
+static struct json_object *calls_json(const struct model *m)
+{
+	struct json_object *all = json_object_new_array(), *o;
+	int i;
+
+	for (i = 0; i < MODEL_CALLS; i++) {
+		if (!m->calls[i].times)
+			continue;
+		o = count_json(&m->calls[i], "ns");
+		json_add_number(o, "number", i);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
+static int print_json(struct session *s)
+{
+	struct json_object *o = json_object_new_object();
+	const struct model *m = &s->model;
+	int ret;
+
+	json_add_number(o, "schema", SCHEMA);
+	json_add_text(o, "program", s->target.name);
+	json_add_number(o, "pid", s->target.pid);
+	json_add_number(o, "elapsed_ns", m->end_ns - m->begin_ns);
+	json_add_number(o, "lost", watch_dropped(s->watch));
+	json_object_object_add(o, "module",
+			       json_object_new_boolean(watch_module(s->watch)));
+	json_add_number(o, "created", m->events[EVENT_GO_CREATE]);
+	json_add_number(o, "ended", m->events[EVENT_GO_END]);
+	json_add_number(o, "starts", m->events[EVENT_GO_START]);
+	json_add_number(o, "readies", m->events[EVENT_GO_READY]);
+	json_add_number(o, "yields", m->yields);
+	json_object_object_add(o, "queued", hist_json(&m->queued));
+	json_object_object_add(o, "waits", reasons_json(m));
+	json_object_object_add(o, "syscalls", calls_json(m));
+	json_object_object_add(o, "grown", count_json(&m->grown, "bytes"));
+	json_object_object_add(o, "trimmed", count_json(&m->trimmed, "bytes"));
+	json_object_object_add(o, "shrunk", count_json(&m->shrunk, "bytes"));
+	json_object_object_add(o, "dirty", count_json(&m->dirty, "bytes"));
+	json_add_number(o, "overflows", m->events[EVENT_STACK_OVERFLOW]);
+	json_add_number(o, "collections", m->events[EVENT_GC_START]);
+	json_object_object_add(o, "pauses", hist_json(&m->pauses));
+	ret = json_print(stdout, o);
+	json_object_put(o);
+	return ret;
+}
+
+static int longest_first(const void *a, const void *b)
+{
+	const struct model_count *x = a, *y = b;
+
+	return (x->amount < y->amount) - (x->amount > y->amount);
+}
+
+static void line(const char *what, uint64_t n, const char *more)
+{
+	printf("%15lu  %s%s\n", n, what, more);
+}
+
+static void line_of_times(const char *what, const struct hist *h)
+{
+	printf("%15lu  %s, us: %.1f half of them, %.1f 99 in 100, %.1f the longest\n",
+	       h->count, what, hist_percentile(h, 50) / 1e3,
+	       hist_percentile(h, 99) / 1e3, h->max / 1e3);
+}
+
+static void line_of_bytes(const char *what, const struct model_count *c)
+{
+	if (c->times)
+		printf("%15lu  %s, KiB: %lu\n", c->times, what,
+		       c->amount >> 10);
+}
+
+static void print_waits(struct model *m)
+{
+	int i;
+
+	qsort(m->reasons, MODEL_REASONS, sizeof(m->reasons[0]), longest_first);
+	for (i = 0; i < MODEL_REASONS && m->reasons[i].times; i++)
+		printf("%15lu  waits: %s, together %.3f ms\n",
+		       m->reasons[i].times, m->reasons[i].name,
+		       m->reasons[i].amount / 1e6);
+}
+
+static void print_calls(const struct model *m)
+{
+	int i;
+
+	for (i = 0; i < MODEL_CALLS; i++) {
+		if (m->calls[i].times)
+			printf("%15lu  system call %d of 10 us or more, together %.3f ms\n",
+			       m->calls[i].times, i, m->calls[i].amount / 1e6);
+	}
+}
+
+static void print_text(struct session *s)
+{
+	struct model *m = &s->model;
+
+	printf("%s (%d), %.6f s\n\n", s->target.name, s->target.pid,
+	       (m->end_ns - m->begin_ns) / 1e9);
+	line("goroutines started", m->events[EVENT_GO_CREATE], "");
+	line("goroutines ended", m->events[EVENT_GO_END], "");
+	line("times that one was run", m->events[EVENT_GO_START], "");
+	line("yields", m->yields, "");
+	line_of_times("waits for a processor", &m->queued);
+	print_waits(m);
+	print_calls(m);
+	line_of_bytes("growths of stacks", &m->grown);
+	line_of_bytes("trims of stacks", &m->trimmed);
+	line_of_bytes("stacks given back", &m->shrunk);
+	line_of_bytes("harvest steps that found something written", &m->dirty);
+	if (m->events[EVENT_STACK_OVERFLOW])
+		line("overflows", m->events[EVENT_STACK_OVERFLOW], "");
+	if (m->events[EVENT_GC_START])
+		line("collections", m->events[EVENT_GC_START], "");
+	if (m->pauses.count)
+		line_of_times("stops of the world", &m->pauses);
+}
+
+static int run(const struct arguments *args)
+{
+	struct session s;
+	int ret;
+
+	ret = session_open(&s, args->pid, args->command);
+	if (ret)
+		return ret;
+	ret = session_run(&s, args->seconds);
+	if (!ret) {
+		if (args->json)
+			print_json(&s);
+		else
+			print_text(&s);
+		session_tell(&s);
+	}
+	session_close(&s);
+	if (fflush(stdout) || ferror(stdout)) {
+		tool_say("standard output: %s", strerror(errno));
+		ret = TOOL_FAILED;
+	}
+	return ret;
+}
+
+static const char doc[] =
+	"What a process did, in figures: its goroutines, their waits, its stacks.\v"
+	"Until it ends, the time is over, or Ctrl-C; a command is ended with\n"
+	"it. Takes CAP_BPF and CAP_PERFMON; growths and trims of stacks take\n"
+	"the module. What was lost is said.\n"
+	"\n"
+	"Exit status: 0 all went well, whatever the command's own status;\n"
+	"1 it went wrong; 2 the command line was not understood; 3 this\n"
+	"process may not use BPF.";
+
+int tool_stat(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "pid", 'p', "PID", 0, "a process that runs", 0 },
+		{ "seconds", 's', "N", 0, "for no longer than that", 0 },
+		{ "json", 'j', NULL, 0, "write the figures as JSON", 0 },
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = "COMMAND [ARGUMENT...]\n-p PID",
+		.doc = doc,
+	};
+	struct arguments args = { 0 };
+
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &args))
+		return TOOL_USAGE;
+	return run(&args);
+}

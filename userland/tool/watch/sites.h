@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Places in the program that is watched, by name. They are looked up while it runs
+ * and kept: its mappings are gone when it has ended.
+ */
+#ifndef BURROW_TOOL_SITES_H
+#define BURROW_TOOL_SITES_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* "function (file.c:12)", "function+0x1c", "program+0x123c" or an address. */
+const char *sites_name(pid_t pid, uint64_t address);
+
+void sites_close(void);
+
+#endif /* BURROW_TOOL_SITES_H */
