@@ -7,7 +7,7 @@
 
 watched=$top/build/selftests/tool/watched
 shared=$top/build/selftests/tool/watched-shared
-count=50
+count=20
 
 # Without rights: said which, and what works without.
 if [ "$(id -u)" = 0 ]; then

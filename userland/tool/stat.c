@@ -239,8 +239,8 @@ static int run(const struct arguments *args)
 }
 
 static const char doc[] =
-	"What a process did, in figures: its goroutines, their waits, its stacks.\v"
-	"Until it ends, the time is over, or Ctrl-C; a command is ended with\n"
+	"What a process did, in figures: its goroutines, their waits, its stacks.\n"
+	"\vUntil it ends, the time is over, or Ctrl-C; a command is ended with\n"
 	"it. Takes CAP_BPF and CAP_PERFMON; growths and trims of stacks take\n"
 	"the module. What was lost is said.\n"
 	"\n"

@@ -116,8 +116,8 @@ static int run(const struct arguments *args)
 }
 
 static const char doc[] =
-	"Writes what the goroutines of a process do, and what its stacks do.\v"
-	"Until it ends, the time is over, or Ctrl-C; a command is ended with\n"
+	"Writes what the goroutines of a process do, and what its stacks do.\n"
+	"\vUntil it ends, the time is over, or Ctrl-C; a command is ended with\n"
 	"it. Takes CAP_BPF and CAP_PERFMON; growths and trims of stacks take\n"
 	"the module. What was lost is said.\n"
 	"\n"

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The bpftrace scripts, on a program of which all is known. Those that need the
+# module's events are tried where it is loaded.
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$top/selftests/tap.sh"
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+watched=$top/build/selftests/tool/watched
+count=50
+
+if ! command -v bpftrace >/dev/null || [ "$(id -u)" != 0 ]; then
+	echo "1..0 # SKIP no bpftrace here, or not root"
+	exit 4
+fi
+# bpftrace wants to see tracefs in its place: in a mount namespace of our own.
+if [ ! -e /sys/kernel/tracing/uprobe_events ] && [ -z "${BURROW_TEST_MOUNTED:-}" ]; then
+	BURROW_TEST_MOUNTED=1 exec unshare -m \
+		sh -c 'mount -t tracefs tracefs /sys/kernel/tracing; exec "$0"' "$0"
+fi
+if [ ! -e /sys/kernel/tracing/uprobe_events ]; then
+	echo "1..0 # SKIP no tracefs here"
+	exit 4
+fi
+
+# script NAME COMMAND [ARGUMENT]: until the command ends
+script() {
+	local name=$1 command=$2
+
+	shift 2
+	timeout 300 bpftrace -c "$command" "$top/bpf/$name.bt" "$@" \
+		>"$tmp/out" 2>"$tmp/err" </dev/null
+	is "$name: status" $? 0
+}
+
+script parked "$watched $count 1" "$watched"
+like "parked: how often for what" "$(cat "$tmp/out")" "^@times\[semaphore acquire\]: $count$"
+like "parked: how long" "$(cat "$tmp/out")" '^@us\[semaphore acquire\]: [0-9]+$'
+
+script queue "$watched $count 1" "$watched"
+runs=$(awk '/^\[/ { sub(/.*[\])] */, ""); n += $1 } END { print n + 0 }' "$tmp/out")
+check "queue: as many waits as goroutines and wake-ups, at least ($runs)" \
+	test "$runs" -ge $((2 * count))
+like "queue: who waited" "$(cat "$tmp/out")" '^@longest_us_by_goroutine\[[0-9]+, [0-9]+\]: [0-9]+$'
+
+if [ ! -d /sys/module/burrow ]; then
+	skip "grows, stacks: the module is not loaded"
+	finish
+fi
+export BURROW_BACKEND=kmod
+script grows "$watched $count 4"
+is "grows: as many as the program's runtime counted" \
+	"$(sed -n 's/^@all: //p' "$tmp/out")" "$(sed -n 's/^created .* grows //p' "$tmp/out")"
+script stacks "$watched $count 4"
+like "stacks: who holds" "$(cat "$tmp/out")" '^@held\[[0-9]+, [0-9]+\]: [0-9]+$'
+finish
