@@ -17,6 +17,7 @@
 #include <bpf/usdt.bpf.h>
 
 #define THREADS_MAX 16384
+#define RING_BYTES (1 << 24)
 
 /* ---- settings ------------------------------------------------------------------- */
 
@@ -29,7 +30,7 @@ __u64 dropped; /* events that found no room */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 24);
+	__uint(max_entries, RING_BYTES);
 } events SEC(".maps");
 
 /**
@@ -52,6 +53,18 @@ struct {
 } threads SEC(".maps");
 
 /* ---- telling -------------------------------------------------------------------- */
+
+/*
+ * The tool looks by itself every now and then: to wake it up for each event would
+ * cost more than all the rest. It is woken when the buffer fills.
+ */
+static __always_inline void submit(struct runtime_event *e)
+{
+	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	bpf_ringbuf_submit(e, waiting > RING_BYTES / 4 ? BPF_RB_FORCE_WAKEUP :
+							 BPF_RB_NO_WAKEUP);
+}
 
 /* One to fill and submit; NULL: no room. */
 static __always_inline struct runtime_event *begin(__u32 kind, __u64 goroutine)
@@ -87,7 +100,7 @@ static __always_inline void tell(__u32 kind, __u64 goroutine, __u64 a, __u64 b,
 	e->c = c;
 	if (text)
 		bpf_probe_read_user_str(e->text, sizeof(e->text), text);
-	bpf_ringbuf_submit(e, 0);
+	submit(e);
 }
 
 static __always_inline void runs(__u64 goroutine)
@@ -230,7 +243,7 @@ static __always_inline void tell_module(__u32 kind, struct burrow_arena *arena,
 	e->a = a;
 	e->b = b;
 	e->c = c;
-	bpf_ringbuf_submit(e, 0);
+	submit(e);
 }
 
 SEC("raw_tp/burrow_stack_grow")

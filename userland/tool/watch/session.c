@@ -10,7 +10,7 @@
 #include "../tool.h"
 #include "session.h"
 
-#define POLL_MS 100
+#define POLL_MS 50
 
 int session_open(struct session *s, pid_t pid, char **command)
 {

@@ -176,9 +176,13 @@ int watch_open(pid_t pid, const char *program, struct watch **watch)
 
 int watch_poll(struct watch *w, int timeout_ms, watch_fn *fn, void *arg)
 {
+	int ret;
+
 	w->fn = fn;
 	w->arg = arg;
-	return ring_buffer__poll(w->ring, timeout_ms);
+	ret = ring_buffer__poll(w->ring, timeout_ms);
+	/* It is not woken for few. */
+	return ret ? ret : ring_buffer__consume(w->ring);
 }
 
 uint64_t watch_dropped(const struct watch *w)
