@@ -27,6 +27,7 @@ const volatile __u64 syscall_ns = 10000; /* shorter ones are not told */
 /* ---- what is kept --------------------------------------------------------------- */
 
 __u64 dropped; /* events that found no room */
+bool told_first;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -56,12 +57,17 @@ struct {
 
 /*
  * The tool looks by itself every now and then: to wake it up for each event would
- * cost more than all the rest. It is woken when the buffer fills.
+ * cost more than all the rest. It is woken for the first one, to look at the program
+ * while that is there, and when the buffer fills.
  */
 static __always_inline void submit(struct runtime_event *e)
 {
 	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 
+	if (!told_first) {
+		told_first = true;
+		waiting = RING_BYTES;
+	}
 	bpf_ringbuf_submit(e, waiting > RING_BYTES / 4 ? BPF_RB_FORCE_WAKEUP :
 							 BPF_RB_NO_WAKEUP);
 }

@@ -27,31 +27,68 @@ struct site {
 
 static struct site *sites;
 
-/* What is mapped at @address, and where in the file that is. */
-static int find_mapping(pid_t pid, uint64_t address, char *file, size_t size,
-			uint64_t *offset)
+/**
+ * struct mapping - a piece of a file in a process
+ * @next:	list
+ * @pid:	of the process
+ * @low:	first address
+ * @high:	behind the last one
+ * @offset:	of @low in the file
+ * @file:	its path
+ */
+struct mapping {
+	struct mapping *next;
+	pid_t pid;
+	unsigned long low;
+	unsigned long high;
+	unsigned long offset;
+	char file[];
+};
+
+static struct mapping *mappings;
+
+static void keep_mapping(pid_t pid, const struct mapping *m, const char *file)
 {
-	unsigned long low, high, at;
-	char path[64], line[PATH_MAX + 128];
-	int begin, ret = -1;
+	struct mapping *kept = malloc(sizeof(*kept) + strlen(file) + 1);
+
+	if (!kept)
+		return;
+	*kept = *m;
+	kept->pid = pid;
+	strcpy(kept->file, file);
+	kept->next = mappings;
+	mappings = kept;
+}
+
+/* All that hold code. What is there twice does no harm. */
+static void read_mappings(pid_t pid)
+{
+	char path[64], line[PATH_MAX + 128], rights[8];
+	struct mapping m;
+	int begin;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	f = fopen(path, "re");
-	while (f && ret && fgets(line, sizeof(line), f)) {
+	while (f && fgets(line, sizeof(line), f)) {
 		begin = 0;
-		if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %n", &low, &high, &at,
-			   &begin) < 3 ||
-		    address < low || address >= high || line[begin] != '/')
-			continue;
 		line[strcspn(line, "\n")] = 0;
-		snprintf(file, size, "%s", line + begin);
-		*offset = address - low + at;
-		ret = 0;
+		if (sscanf(line, "%lx-%lx %7s %lx %*s %*s %n", &m.low, &m.high,
+			   rights, &m.offset, &begin) >= 4 &&
+		    rights[2] == 'x' && line[begin] == '/')
+			keep_mapping(pid, &m, line + begin);
 	}
 	if (f)
 		fclose(f);
-	return ret;
+}
+
+static const struct mapping *mapping_at(pid_t pid, uint64_t address)
+{
+	const struct mapping *m = mappings;
+
+	while (m && (m->pid != pid || address < m->low || address >= m->high))
+		m = m->next;
+	return m;
 }
 
 /* The address that the file gives to a place in it; 0: none. */
@@ -113,20 +150,33 @@ static void name_in(const struct burrow_image *image, uint64_t address,
 	burrow_lines_close(&lines);
 }
 
+/* As the process sees it, or, where that is gone, as we do. */
+static bool open_file(struct burrow_image *image, const struct mapping *m)
+{
+	char path[PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "/proc/%d/root%s", m->pid, m->file);
+	return burrow_image_open(image, path) ||
+	       burrow_image_open(image, m->file);
+}
+
 static void find_name(pid_t pid, uint64_t address, char *name, size_t size)
 {
-	char file[PATH_MAX], path[PATH_MAX + 32];
+	const struct mapping *m = mapping_at(pid, address);
 	struct burrow_image image;
 	uint64_t offset, at;
 
+	if (!m) {
+		read_mappings(pid);
+		m = mapping_at(pid, address);
+	}
 	snprintf(name, size, "0x%lx", address);
-	/* It is a return address: the call is before it. */
-	if (find_mapping(pid, address - 1, file, sizeof(file), &offset))
+	if (!m)
 		return;
-	snprintf(name, size, "%.200s+0x%lx",
-		 strrchr(file, '/') ? strrchr(file, '/') + 1 : file, offset);
-	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, file);
-	if (!burrow_image_open(&image, path))
+	/* It is a return address: the call is before it. */
+	offset = address - 1 - m->low + m->offset;
+	snprintf(name, size, "%.200s+0x%lx", strrchr(m->file, '/') + 1, offset);
+	if (!open_file(&image, m))
 		return;
 	at = address_in(&image, offset);
 	if (at)
@@ -157,10 +207,15 @@ const char *sites_name(pid_t pid, uint64_t address)
 
 void sites_close(void)
 {
+	struct mapping *m;
 	struct site *site;
 
 	while ((site = sites)) {
 		sites = site->next;
 		free(site);
+	}
+	while ((m = mappings)) {
+		mappings = m->next;
+		free(m);
 	}
 }
