@@ -44,7 +44,7 @@ const char *model_kind_name(unsigned int kind)
 int model_open(struct model *m)
 {
 	memset(m, 0, sizeof(*m));
-	m->table = calloc(SIZE_FIRST, sizeof(m->table[0]));
+	m->table = calloc(SIZE_FIRST, sizeof(void *));
 	m->size = SIZE_FIRST;
 	return m->table ? 0 : -ENOMEM;
 }
@@ -74,7 +74,7 @@ static void enlarge(struct model *m)
 	struct model_goroutine **table, *g, **at;
 	uint64_t i;
 
-	table = calloc(m->size * 2, sizeof(*table));
+	table = calloc(m->size * 2, sizeof(void *));
 	if (!table)
 		return;
 	for (i = 0; i < m->size; i++) {

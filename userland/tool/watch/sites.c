@@ -49,13 +49,14 @@ static struct mapping *mappings;
 
 static void keep_mapping(pid_t pid, const struct mapping *m, const char *file)
 {
-	struct mapping *kept = malloc(sizeof(*kept) + strlen(file) + 1);
+	size_t bytes = strlen(file) + 1;
+	struct mapping *kept = malloc(sizeof(*kept) + bytes);
 
 	if (!kept)
 		return;
 	*kept = *m;
 	kept->pid = pid;
-	strcpy(kept->file, file);
+	memcpy(kept->file, file, bytes);
 	kept->next = mappings;
 	mappings = kept;
 }

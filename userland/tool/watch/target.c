@@ -70,6 +70,7 @@ int target_attach(struct target *t, pid_t pid)
 /* As execvp(3) finds it; false: it does not. */
 static bool find_program(struct target *t, const char *command)
 {
+	const char *path = getenv("PATH");
 	char *copy, *dir, *rest;
 	bool found = false;
 
@@ -77,7 +78,7 @@ static bool find_program(struct target *t, const char *command)
 		snprintf(t->program, sizeof(t->program), "%s", command);
 		return !access(command, X_OK);
 	}
-	copy = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+	copy = strdup(path ? path : "/usr/bin:/bin");
 	rest = copy;
 	while (copy && !found && (dir = strsep(&rest, ":"))) {
 		snprintf(t->program, sizeof(t->program), "%s/%s",
