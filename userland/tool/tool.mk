@@ -14,7 +14,9 @@ $(OBJ)/bpf/runtime.bpf.o: $(BPF)/runtime.bpf.c $(wildcard $(BPF)/*.h) $(BPF)/com
 	$(BPF_COMPILE)
 
 $(OBJ)/bpf/runtime.skel.h: $(OBJ)/bpf/runtime.bpf.o
-	$(BPFTOOL) gen skeleton $< name runtime_bpf >$@.new
+	echo '/* NOLINTBEGIN */' >$@.new
+	$(BPFTOOL) gen skeleton $< name runtime_bpf >>$@.new
+	echo '/* NOLINTEND */' >>$@.new
 	mv $@.new $@
 
 $(OBJ)/tool/watch/watch.c.o: $(OBJ)/bpf/runtime.skel.h
