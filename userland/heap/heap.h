@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The heap as the collector and the scheduler see it: where objects lie, which
+ * of them are marked, and when. What is behind it: span.h.
+ *
+ * Memory is one range of addresses in two halves. The tracked half holds objects
+ * that may have pointers, the plain half those that have none: it is never
+ * scanned, and its pages are never armed or harvested. A half is cut into pages
+ * of 8 KiB, runs of pages into spans, spans into objects of one size. For each
+ * object there are two bits beside the heap: it is allocated; it is marked.
+ *
+ * A cycle, as the collector drives it:
+ *
+ *  1. burrow_heap_sweep_all(): nothing of the last cycle is left to sweep.
+ *  2. burrow_heap_mark_begin(), with the world stopped at runtime calls or
+ *     wholly. From now on objects are allocated marked: a cache marks what it
+ *     has not handed out yet here, and each run that it takes later at once.
+ *     Threads outside go on allocating from their runs meanwhile. Writes must be
+ *     tracked from before this call on, or the world stand still to the end.
+ *  3. Marking, on any number of threads, each with a burrow_marker of its own:
+ *     roots are greyed, what was greyed is drained. An object that is greyed is
+ *     marked at once and scanned later. burrow_mark_rescan() scans the marked
+ *     objects again that lie on a range of pages.
+ *  4. All threads stopped, those outside as well, the last greying and draining
+ *     done, every marker empty: burrow_mark_close() of each, what hangs on dead
+ *     objects looked at with burrow_heap_is_marked(), then
+ *     burrow_heap_mark_end(): marked is allocated, from here on. Objects that
+ *     were not marked are gone, their memory untouched until it is swept.
+ *  5. The world goes on. Spans are swept when a cache comes to them, or by
+ *     burrow_heap_sweep_some().
+ *
+ * A thread may be stopped in the middle of handing out an object: it has read
+ * where its run begins and not yet written where it begins now. Such an object
+ * is marked (it is still in the run), all zero, and nobody points to it.
+ *
+ * Locks. The heap has mutexes of its own, innermost of all but for nothing: no
+ * hook is called with one held. They are taken by threads that are inside the
+ * runtime (in burrow_blocking() too: inside means "not to be stopped" there), and
+ * by the collector's threads. With the world stopped nobody holds one.
+ */
+#ifndef BURROW_HEAP_H
+#define BURROW_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct burrow_heap;
+struct burrow_heap_cache;
+struct burrow_span;
+struct burrow_thread;
+
+#define BURROW_HEAP_PAGE 8192UL
+
+/**
+ * struct burrow_heap_hooks - what the heap asks of the collector
+ * @soon:	more was allocated than burrow_heap_trigger(): called once each
+ *		time that the trigger is set and then passed; returns at once
+ * @assist:	a cycle marks, and @bytes are about to be taken: may mark for a
+ *		bounded time. May park; returns the thread it is on then. Not
+ *		called in burrow_blocking()
+ * @collect:	no memory is left, or the limit is met: a full cycle, complete on
+ *		return. May park, as above. False: it can't (it is off, it runs
+ *		in burrow_blocking()), or two of them in a row freed nothing
+ *
+ * All are called inside, without locks; any may be NULL. @self is the caller's
+ * thread.
+ */
+struct burrow_heap_hooks {
+	void (*soon)(struct burrow_heap *heap);
+	struct burrow_thread *(*assist)(struct burrow_thread *self,
+					size_t bytes);
+	bool (*collect)(struct burrow_thread **self, size_t bytes);
+};
+
+/**
+ * struct burrow_heap_options - how a heap is to be
+ * @fd:		of the module's context, which its memory comes from; -1:
+ *		anonymous memory
+ * @poison:	what is swept is filled with 0xdb
+ * @check:	tell of pointers in words that a type declares none
+ * @hooks:	the collector's, or NULL
+ */
+struct burrow_heap_options {
+	int fd;
+	bool poison;
+	bool check;
+	const struct burrow_heap_hooks *hooks;
+};
+
+/* 0 and a heap, or a negative errno. One at a time is burrow_heap_now(). */
+int burrow_heap_open(struct burrow_heap **heap,
+		     const struct burrow_heap_options *options);
+/* Nobody uses it any more, nor what is on it. */
+void burrow_heap_close(struct burrow_heap *heap);
+
+/* The heap of the run, or NULL. */
+struct burrow_heap *burrow_heap_now(void);
+void burrow_heap_now_set(struct burrow_heap *heap);
+
+/*
+ * For the scheduler: the calling thread goes spare or ends: its cache goes to
+ * another one. And it may not allocate from here (burrow_blocking_nogc()) to
+ * there; returns what is to be handed back.
+ */
+void burrow_heap_cache_leave(void);
+void *burrow_heap_cache_bar(void);
+void burrow_heap_cache_unbar(void *was);
+
+/**
+ * struct burrow_object - one object of the heap
+ * @start:	its first byte as the heap has it: with the header before an
+ *		array, so not always what the program was given
+ * @size:	bytes that it fills, at least what was asked for
+ * @span:	where it lies
+ * @index:	which of the span's it is
+ */
+struct burrow_object {
+	char *start;
+	size_t size;
+	struct burrow_span *span;
+	uint32_t index;
+};
+
+/* The allocated object that an address points into: false if there is none. */
+bool burrow_heap_find(struct burrow_heap *heap, const void *address,
+		      struct burrow_object *object);
+
+/* Is it in memory that objects may lie in, whether or not one does. */
+bool burrow_heap_holds(const struct burrow_heap *heap, const void *address);
+
+/* The object that an address points into is marked. False: it is none, too. */
+bool burrow_heap_is_marked(struct burrow_heap *heap, const void *address);
+
+/*
+ * Every pointer that an object's type says it has (conservatively: every word
+ * that points to an object), for slow markers and dumps; not the marker's code.
+ */
+void burrow_heap_pointers(struct burrow_heap *heap,
+			  const struct burrow_object *object,
+			  void (*fn)(void **at, void *arg), void *arg);
+
+/* Every allocated object, with the world stopped. */
+void burrow_heap_each(struct burrow_heap *heap,
+		      void (*fn)(const struct burrow_object *object, void *arg),
+		      void *arg);
+
+/* See above for when. */
+void burrow_heap_mark_begin(struct burrow_heap *heap);
+void burrow_heap_mark_end(struct burrow_heap *heap);
+bool burrow_heap_marking(const struct burrow_heap *heap);
+
+/*
+ * Sweeps about @bytes of spans. False: nothing was left. From any thread; several
+ * may do it at once, also while marking begins (nothing is left then).
+ */
+bool burrow_heap_sweep_some(struct burrow_heap *heap, size_t bytes);
+void burrow_heap_sweep_all(struct burrow_heap *heap);
+
+/* Gives free memory to the system, @bytes of it at most; returns how much. */
+size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes);
+
+/*
+ * Runs of addresses of the tracked half that objects may lie in, in order, for
+ * arming and harvest: whole pages of 8 KiB. What comes into use later is not in
+ * them: all objects there are allocated marked, and whoever arms before
+ * mark_begin must look once more with the world stopped.
+ */
+void burrow_heap_tracked(struct burrow_heap *heap,
+			 void (*fn)(char *low, char *high, void *arg),
+			 void *arg);
+
+/**
+ * struct burrow_heap_counts - how much of everything, now
+ * @allocated:	bytes handed to caches and large objects, ever
+ * @live:	bytes marked by the last cycle that was complete
+ * @in_use:	bytes of spans
+ * @free:	bytes of free pages that the system has not been given back
+ * @swept:	bytes of spans swept, ever
+ * @unswept:	bytes of spans still to be swept
+ * @tables:	bytes of what is beside the heap, about
+ */
+struct burrow_heap_counts {
+	uint64_t allocated;
+	uint64_t live;
+	uint64_t in_use;
+	uint64_t free;
+	uint64_t swept;
+	uint64_t unswept;
+	uint64_t tables;
+};
+
+void burrow_heap_count(struct burrow_heap *heap,
+		       struct burrow_heap_counts *counts);
+
+/* Hook soon is called when counts.allocated passes this; UINT64_MAX: never. */
+void burrow_heap_trigger(struct burrow_heap *heap, uint64_t allocated);
+
+/* Spans and free pages may be so many bytes; what needs more fails. */
+void burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes);
+
+#define BURROW_MARK_RING 16 /* objects whose memory is on its way */
+#define BURROW_MARK_BLOCK 1022
+
+/**
+ * struct burrow_mark_block - objects that are to be scanned
+ * @next:	the next one of the list that it is on
+ * @count:	how many
+ * @entries:	them: addresses, or pieces of large ones (mark.c)
+ */
+struct burrow_mark_block {
+	struct burrow_mark_block *next;
+	uint64_t count;
+	uintptr_t entries[BURROW_MARK_BLOCK];
+};
+
+/**
+ * struct burrow_marker - one thread's part in the marking
+ * @heap:	of which heap
+ * @block:	what is to be scanned, the last in first out
+ * @spare:	an empty block, or NULL
+ * @ring:	what is to be scanned next, being prefetched
+ * @ring_at:	the oldest of them
+ * @bytes:	of objects marked by this one
+ * @objects:	how many
+ *
+ * One thread's alone. Zeroed by burrow_mark_open().
+ */
+struct burrow_marker {
+	struct burrow_heap *heap;
+	struct burrow_mark_block *block;
+	struct burrow_mark_block *spare;
+	uintptr_t ring[BURROW_MARK_RING];
+	uint32_t ring_at;
+	uint64_t bytes;
+	uint64_t objects;
+};
+
+/* Between mark_begin and mark_end. open: 0 or -ENOMEM. close: it is empty. */
+int burrow_mark_open(struct burrow_marker *m, struct burrow_heap *heap);
+void burrow_mark_close(struct burrow_marker *m);
+
+/* Greys the object that a word points into, if it does. */
+void burrow_mark_word(struct burrow_marker *m, uintptr_t word);
+
+/* The same for all words of a range, aligned to 8 inwards. */
+void burrow_mark_range(struct burrow_marker *m, const void *low,
+		       const void *high);
+
+/*
+ * Scans the marked objects on these addresses of the tracked half once more; of
+ * large ones only what lies there. Needs no draining in between.
+ */
+void burrow_mark_rescan(struct burrow_marker *m, const void *low,
+			const void *high);
+
+/*
+ * Scans what was greyed, by this marker first, then what others have shared, as
+ * long as it takes to scan about @bytes. True: there is more. False: this one
+ * has nothing and nobody shares anything; others may still be at it.
+ */
+bool burrow_mark_drain(struct burrow_marker *m, size_t bytes);
+
+/* Shares what this one has: before it does something else for a while. */
+void burrow_mark_share(struct burrow_marker *m);
+
+/* Somebody shares something: a look without a lock. */
+bool burrow_mark_shared(const struct burrow_heap *heap);
+
+#endif /* BURROW_HEAP_H */
