@@ -41,13 +41,16 @@ void *burrow_arch_make(void *top, void (*entry)(void *pass));
 
 /**
  * burrow_arch_call() - call a function on another stack
+ * @save:	where the stack pointer of this one goes; what it keeps of the
+ *		caller's lies above
  * @top:	where that stack is free, aligned to 16
  * @fn:		the function
  * @arg:	its argument
  *
  * The caller shows in backtraces from @fn.
  */
-void burrow_arch_call(void *top, void (*fn)(void *arg), void *arg);
+void burrow_arch_call(void **save, void *top, void (*fn)(void *arg),
+		      void *arg);
 
 /**
  * burrow_arch_visit() - call a function that sees a parked context's callers

@@ -13,7 +13,8 @@
  * left. Who asks writes the table and counts after that (both sequentially
  * consistent, as in the handler), so a late handler finds no table.
  *
- * The same signal from somebody else goes to the handler that was there before.
+ * The collector stops threads by the same signal (gc/stop.c). One from somebody
+ * else goes to the handler that was there before.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../gc/stop.h"
 #include "ask.h"
 #include "dump.h"
 
@@ -74,7 +76,7 @@ static void on_stop(int sig, siginfo_t *info, void *ucontext)
 	bool asked;
 
 	__atomic_add_fetch(&readers, 1, __ATOMIC_SEQ_CST);
-	asked = answer(ucontext);
+	asked = burrow_stop_here(ucontext) || answer(ucontext);
 	__atomic_sub_fetch(&readers, 1, __ATOMIC_RELEASE);
 	errno = saved;
 	if (asked)

@@ -113,7 +113,7 @@ void burrow_san_call(struct burrow_thread *self, void *top,
 
 	__sanitizer_start_switch_fiber(&call.fake, self->own_low,
 				       self->own_size);
-	burrow_arch_call(top, on_own_stack, &call);
+	burrow_arch_call(&self->current->context, top, on_own_stack, &call);
 	__sanitizer_finish_switch_fiber(call.fake, NULL, NULL);
 }
 

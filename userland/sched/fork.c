@@ -81,7 +81,7 @@ void burrow_call_on_thread(struct burrow_thread *self, void (*fn)(void *arg),
 	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
 		burrow_san_call(self, top, fn, arg);
 	else
-		burrow_arch_call(top, fn, arg);
+		burrow_arch_call(&self->current->context, top, fn, arg);
 }
 
 /**
@@ -131,18 +131,17 @@ static void give_up_proc(struct burrow_thread *self)
 	pthread_mutex_unlock(&rt->lock);
 }
 
-static struct burrow_thread *enter_blocking(void)
+static struct burrow_thread *enter_blocking(uint32_t attention)
 {
 	struct burrow_thread *self = burrow_enter("burrow_blocking");
 
 	give_up_proc(self);
-	__atomic_or_fetch(&self->attention, ATTENTION_BLOCKING,
-			  __ATOMIC_SEQ_CST);
+	__atomic_or_fetch(&self->attention, attention, __ATOMIC_SEQ_CST);
 	burrow_leave(self);
 	return self;
 }
 
-void burrow_blocking(void (*fn)(void *arg), void *arg)
+static void blocking(void (*fn)(void *arg), void *arg, uint32_t attention)
 {
 	struct blocking b = { .fn = fn, .arg = arg, .pid = getpid() };
 	struct burrow_thread *self = burrow_self();
@@ -153,14 +152,25 @@ void burrow_blocking(void (*fn)(void *arg), void *arg)
 		fn(arg);
 		return;
 	}
-	self = enter_blocking();
+	self = enter_blocking(attention);
 	burrow_call_on_thread(self, call_blocking, &b);
-	__atomic_and_fetch(&self->attention, ~ATTENTION_BLOCKING,
-			   __ATOMIC_SEQ_CST);
+	__atomic_and_fetch(&self->attention, ~attention, __ATOMIC_SEQ_CST);
 	burrow_leave(burrow_enter_self(self, "burrow_blocking"));
 }
 
+void burrow_blocking(void (*fn)(void *arg), void *arg)
+{
+	blocking(fn, arg, ATTENTION_BLOCKING);
+}
+
+/*
+ * Nobody looks at the thread's own stack, where @fn would save registers that
+ * belong to our callers: they are all saved here, on the goroutine's.
+ */
 void burrow_blocking_nogc(void (*fn)(void *arg), void *arg)
 {
-	burrow_blocking(fn, arg);
+	__builtin_unwind_init();
+	blocking(fn, arg, ATTENTION_BLOCKING | ATTENTION_NOGC);
+	/* Not a tail call: the frame must stay. */
+	__asm__ volatile("" ::: "memory");
 }

@@ -92,7 +92,8 @@ enum goroutine_reason {
 
 /**
  * struct goroutine - one goroutine
- * @context:	its stack pointer while it is not running
+ * @context:	its stack pointer while it is not running, or runs on its
+ *		thread's own stack
  * @stack:	none until it first runs
  * @next:	the next one of the queue or of the free list it is on
  * @id:		never used twice in a process
@@ -279,6 +280,7 @@ enum burrow_attention {
 	ATTENTION_GONE = 4, /* the runtime has ended */
 	ATTENTION_BLOCKING = 8, /* in burrow_blocking(); own thread sets it */
 	ATTENTION_FENCE = 16, /* light barriers are fences; from its start on */
+	ATTENTION_NOGC = 32, /* in burrow_blocking_nogc(), with BLOCKING */
 };
 
 /* thread.sleep: what kick must do. */
@@ -320,6 +322,9 @@ enum burrow_sleep_state {
  * @tid:	of the kernel
  * @signal_stack: where signals are handled
  * @signal_old:	what was set before
+ * @stop:	enum burrow_stop_state; gc/stop.c says who writes it
+ * @stop_context: while it stands: what the signal interrupted
+ * @stop_frame:	and a frame below which it has nothing
  * @own_low:	low end of its own stack, as AddressSanitizer says; else NULL
  * @own_size:	bytes of that
  */
@@ -352,6 +357,9 @@ struct burrow_thread {
 	pid_t tid;
 	void *signal_stack;
 	stack_t signal_old;
+	uint32_t stop;
+	const void *stop_context;
+	const void *stop_frame;
 	const void *own_low;
 	size_t own_size;
 	struct goroutine loop;

@@ -263,7 +263,8 @@ int burrow_thread_new(struct burrow_proc *proc)
 	if (proc)
 		WRITE_ONCE(proc->thread, thread);
 	thread->next = rt->threads;
-	rt->threads = thread;
+	/* The collector walks the list without the lock. */
+	__atomic_store_n(&rt->threads, thread, __ATOMIC_RELEASE);
 	rt->nr_threads++;
 	return 0;
 }

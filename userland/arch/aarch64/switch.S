@@ -152,9 +152,10 @@ burrow_arch_call:
 	.cfi_offset x30, -8
 	mov	x29, sp
 	.cfi_def_cfa_register x29
-	mov	sp, x0
-	mov	x0, x2
-	blr	x1
+	str	x29, [x0]
+	mov	sp, x1
+	mov	x0, x3
+	blr	x2
 	mov	sp, x29
 	.cfi_def_cfa_register sp
 	ldp	x29, x30, [sp], #16

@@ -147,9 +147,10 @@ burrow_arch_call:
 	.cfi_offset %rbp, -16
 	movq	%rsp, %rbp
 	.cfi_def_cfa_register %rbp
-	movq	%rdi, %rsp
-	movq	%rdx, %rdi
-	call	*%rsi
+	movq	%rsp, (%rdi)
+	movq	%rsi, %rsp
+	movq	%rcx, %rdi
+	call	*%rdx
 	leave
 	.cfi_def_cfa %rsp, 8
 	.cfi_restore %rbp

@@ -30,8 +30,9 @@ uint64_t descend_on(void *top, unsigned long frames)
 {
 	struct descent d = { .frames = frames };
 	uint64_t t0 = bench_ticks();
+	void *context;
 
-	burrow_arch_call(top, start, &d);
+	burrow_arch_call(&context, top, start, &d);
 	return d.bottom - t0;
 }
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The full stop: no goroutine's code runs.
+ */
+#ifndef BURROW_STOP_H
+#define BURROW_STOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* thread.stop: what a thread has been told. */
+enum burrow_stop_state {
+	STOP_NONE,
+	STOP_ASKED, /* the signal is on its way */
+	STOP_STANDS, /* in the handler, until the state changes */
+};
+
+/*
+ * The world is stopped, and threads that are outside on a goroutine's behalf
+ * stand in a signal handler, those in burrow_blocking_nogc() excepted. In
+ * between no lock may be taken that such a thread may hold: none of libc's, not
+ * runtime.lock. By a thread that runs no goroutine, one at a time.
+ */
+void burrow_stop(void);
+void burrow_stop_end(void);
+
+/* By the signal's handler. False: it was meant for somebody else. */
+bool burrow_stop_here(const void *ucontext);
+
+/* How many threads stood in the last stop. */
+uint32_t burrow_stop_count(void);
+
+#endif /* BURROW_STOP_H */
