@@ -54,8 +54,10 @@ struct burrow_thread;
 
 /**
  * struct burrow_heap_hooks - what the heap asks of the collector
- * @soon:	more was allocated than burrow_heap_trigger(): called once each
- *		time that the trigger is set and then passed; returns at once
+ * @soon:	more was allocated than burrow_heap_trigger(): called whenever a
+ *		thread comes for more and finds it so, before @bytes are taken.
+ *		May park, but not in burrow_blocking(); returns the thread it is
+ *		on then
  * @assist:	a cycle marks, and @bytes are about to be taken: may mark for a
  *		bounded time. May park; returns the thread it is on then. Not
  *		called in burrow_blocking()
@@ -67,7 +69,7 @@ struct burrow_thread;
  * thread.
  */
 struct burrow_heap_hooks {
-	void (*soon)(struct burrow_heap *heap);
+	struct burrow_thread *(*soon)(struct burrow_thread *self, size_t bytes);
 	struct burrow_thread *(*assist)(struct burrow_thread *self,
 					size_t bytes);
 	bool (*collect)(struct burrow_thread **self, size_t bytes);
@@ -94,7 +96,7 @@ int burrow_heap_open(struct burrow_heap **heap,
 /* Nobody uses it any more, nor what is on it. */
 void burrow_heap_close(struct burrow_heap *heap);
 
-/* The heap of the run, or NULL. */
+/* The heap of the run, or NULL. NULL set: the last one calls no hook any more. */
 struct burrow_heap *burrow_heap_now(void);
 void burrow_heap_now_set(struct burrow_heap *heap);
 
@@ -164,8 +166,11 @@ size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes);
  * Runs of addresses of the tracked half that objects may lie in, in order, for
  * arming and harvest: whole pages of 8 KiB. What comes into use later is not in
  * them: all objects there are allocated marked, and whoever arms before
- * mark_begin must look once more with the world stopped.
+ * mark_begin must look once more with the world stopped. half: all addresses that
+ * they could ever be at.
  */
+void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,
+			      char **high);
 void burrow_heap_tracked(struct burrow_heap *heap,
 			 void (*fn)(char *low, char *high, void *arg),
 			 void *arg);
@@ -193,7 +198,7 @@ struct burrow_heap_counts {
 void burrow_heap_count(struct burrow_heap *heap,
 		       struct burrow_heap_counts *counts);
 
-/* Hook soon is called when counts.allocated passes this; UINT64_MAX: never. */
+/* Hook soon is called while counts.allocated is past this; UINT64_MAX: never. */
 void burrow_heap_trigger(struct burrow_heap *heap, uint64_t allocated);
 
 /* Spans and free pages may be so many bytes; what needs more fails. */
@@ -221,6 +226,7 @@ struct burrow_mark_block {
  * @spare:	an empty block, or NULL
  * @ring:	what is to be scanned next, being prefetched
  * @ring_at:	the oldest of them
+ * @ring_count:	how many
  * @bytes:	of objects marked by this one
  * @objects:	how many
  *
@@ -232,6 +238,7 @@ struct burrow_marker {
 	struct burrow_mark_block *spare;
 	uintptr_t ring[BURROW_MARK_RING];
 	uint32_t ring_at;
+	uint32_t ring_count;
 	uint64_t bytes;
 	uint64_t objects;
 };

@@ -23,6 +23,8 @@
 #include "../arch/arch.h"
 #include "../debug/print.h"
 #include "../debug/sanitize.h"
+#include "../gc/gc.h"
+#include "../heap/heap.h"
 #include "runq.h"
 #include "sched.h"
 
@@ -40,14 +42,18 @@ static void before_fork(void)
 		burrow_misuse(
 			"fork",
 			"in a goroutine it works in burrow_blocking() only");
+	burrow_roots_lock();
 	pthread_mutex_lock(&burrow_world);
 	pthread_mutex_lock(&burrow_runtime.lock);
+	burrow_gc_fork();
 }
 
 static void after_fork_parent(void)
 {
+	burrow_gc_fork_parent();
 	pthread_mutex_unlock(&burrow_runtime.lock);
 	pthread_mutex_unlock(&burrow_world);
+	burrow_roots_unlock();
 }
 
 /* The child has no runtime, and may start one. */
@@ -61,8 +67,10 @@ static void after_fork_child(void)
 	memset(rt->procs, 0, sizeof(rt->procs));
 	burrow_events_close();
 	burrow_self_set(NULL);
+	burrow_gc_fork_child();
 	pthread_mutex_unlock(&rt->lock);
 	pthread_mutex_unlock(&burrow_world);
+	burrow_roots_unlock();
 }
 
 /* Once in a process: handlers of fork() can't be taken back. 0 or -ENOMEM. */
@@ -145,6 +153,7 @@ static void blocking(void (*fn)(void *arg), void *arg, uint32_t attention)
 {
 	struct blocking b = { .fn = fn, .arg = arg, .pid = getpid() };
 	struct burrow_thread *self = burrow_self();
+	void *cache = NULL;
 
 	if (!burrow_current())
 		burrow_enter_refuse("burrow_blocking");
@@ -153,7 +162,11 @@ static void blocking(void (*fn)(void *arg), void *arg, uint32_t attention)
 		return;
 	}
 	self = enter_blocking(attention);
+	if (attention & ATTENTION_NOGC)
+		cache = burrow_heap_cache_bar();
 	burrow_call_on_thread(self, call_blocking, &b);
+	if (attention & ATTENTION_NOGC)
+		burrow_heap_cache_unbar(cache);
 	__atomic_and_fetch(&self->attention, ~attention, __ATOMIC_SEQ_CST);
 	burrow_leave(burrow_enter_self(self, "burrow_blocking"));
 }

@@ -24,6 +24,7 @@
 
 #include "../debug/print.h"
 #include "../debug/sanitize.h"
+#include "../heap/heap.h"
 #include "runq.h"
 #include "sched.h"
 
@@ -108,8 +109,10 @@ static bool must_wait(struct burrow_thread *self)
  */
 void burrow_thread_spare(struct burrow_thread *self)
 {
-	while (must_wait(self))
+	while (must_wait(self)) {
+		burrow_heap_cache_leave();
 		burrow_futex_sleep(self, BURROW_FOREVER);
+	}
 }
 
 /*
@@ -198,6 +201,19 @@ void burrow_unlock_thread(void)
 	burrow_leave(self);
 }
 
+static const char *own_stack_low(void)
+{
+	pthread_attr_t attr;
+	void *low = NULL;
+	size_t size;
+
+	if (!pthread_getattr_np(pthread_self(), &attr)) {
+		pthread_attr_getstack(&attr, &low, &size);
+		pthread_attr_destroy(&attr);
+	}
+	return low;
+}
+
 static void *thread_main(void *arg)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
@@ -206,12 +222,14 @@ static void *thread_main(void *arg)
 
 	burrow_self_set(self);
 	WRITE_ONCE(self->tid, syscall(SYS_gettid));
+	self->stack_low = own_stack_low();
 	if (__cxa_get_globals)
 		self->exceptions = __cxa_get_globals();
 	burrow_crash_thread_install(self);
 	burrow_san_thread(self);
 	burrow_reenter(self);
 	burrow_sched_loop(self);
+	burrow_heap_cache_leave();
 	burrow_leave(self);
 	burrow_self_set(NULL);
 	burrow_crash_thread_close(self);

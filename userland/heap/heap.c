@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The heap as a whole: its range of addresses, its tables, and the ends of
+ * marking.
+ *
+ * The tables are as large as the range could need and have memory where they are
+ * touched. Where so much address space is refused all is tried again with half
+ * of it.
+ */
+#define _GNU_SOURCE
+#include <assert.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "span.h"
+
+#define RESERVE (1UL << 40)
+#define RESERVE_MIN (64UL << 20)
+#define BITS_WORDS 8 /* of each pool, that a page may need: objects of 16 bytes */
+
+static struct burrow_heap *heap_now;
+
+struct burrow_heap *burrow_heap_now(void)
+{
+	return __atomic_load_n(&heap_now, __ATOMIC_ACQUIRE);
+}
+
+void burrow_heap_now_set(struct burrow_heap *heap)
+{
+	struct burrow_heap *old;
+
+	old = __atomic_exchange_n(&heap_now, heap, __ATOMIC_ACQ_REL);
+	if (old && !heap)
+		__atomic_store_n(&old->hooks, NULL, __ATOMIC_RELEASE);
+}
+
+void *burrow_table_map(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void table_unmap(void *table, size_t bytes)
+{
+	if (table)
+		munmap(table, bytes);
+}
+
+static void tables_close(struct burrow_heap *heap)
+{
+	size_t pages = heap->bytes >> BURROW_HEAP_SHIFT;
+
+	table_unmap(heap->pages, pages * sizeof(*heap->pages));
+	table_unmap(heap->spans, pages * sizeof(*heap->spans));
+	table_unmap(heap->pool[0], pages * BURROW_HEAP_PAGE / 128);
+	table_unmap(heap->pool[1], pages * BURROW_HEAP_PAGE / 128);
+}
+
+static int tables_open(struct burrow_heap *heap)
+{
+	size_t pages = heap->bytes >> BURROW_HEAP_SHIFT;
+
+	_Static_assert(BURROW_HEAP_PAGE / 128 == BITS_WORDS * 8, "bits");
+	heap->pages = burrow_table_map(pages * sizeof(*heap->pages));
+	heap->spans = burrow_table_map(pages * sizeof(*heap->spans));
+	heap->pool[0] = burrow_table_map(pages * BURROW_HEAP_PAGE / 128);
+	heap->pool[1] = burrow_table_map(pages * BURROW_HEAP_PAGE / 128);
+	if (heap->pages && heap->spans && heap->pool[0] && heap->pool[1])
+		return 0;
+	tables_close(heap);
+	return -ENOMEM;
+}
+
+static void halves_open(struct burrow_heap *heap)
+{
+	size_t pages = heap->bytes >> BURROW_HEAP_SHIFT >> 1;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		struct burrow_half *half = &heap->half[i];
+
+		pthread_mutex_init(&half->lock, NULL);
+		half->base = heap->base + i * (heap->bytes / 2);
+		half->pages = pages;
+		half->bits_at = i * pages * BITS_WORDS;
+		half->bits_end = half->bits_at + pages * BITS_WORDS;
+		half->plain = i;
+	}
+}
+
+/* Where address space is limited an eighth of it, as each sort of stack does. */
+static size_t most_bytes(void)
+{
+	size_t bytes = RESERVE;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return bytes;
+	while (bytes > limit.rlim_cur / 8 && bytes > RESERVE_MIN)
+		bytes /= 2;
+	return bytes;
+}
+
+static int memory_open(struct burrow_heap *heap)
+{
+	size_t bytes;
+	int ret = -ENOMEM;
+
+	for (bytes = most_bytes(); bytes >= RESERVE_MIN; bytes /= 2) {
+		ret = heap->source->reserve(heap, bytes);
+		if (ret)
+			continue;
+		heap->bytes = bytes;
+		ret = tables_open(heap);
+		if (!ret)
+			return 0;
+		heap->source->close(heap);
+	}
+	return ret;
+}
+
+int burrow_heap_open(struct burrow_heap **out,
+		     const struct burrow_heap_options *options)
+{
+	struct burrow_heap *heap;
+	int ret;
+
+	ret = burrow_bins_open();
+	if (ret)
+		return ret;
+	heap = burrow_table_map(sizeof(*heap));
+	if (!heap)
+		return -ENOMEM;
+	heap->source = &burrow_heap_mmap;
+	heap->fd = options->fd;
+	heap->poison = options->poison;
+	heap->check = options->check;
+	heap->hooks = options->hooks;
+	heap->trigger = UINT64_MAX;
+	heap->limit = UINT64_MAX;
+	ret = memory_open(heap);
+	if (ret) {
+		munmap(heap, sizeof(*heap));
+		return ret;
+	}
+	halves_open(heap);
+	heap->allocs = heap->pool[0];
+	heap->marks = heap->pool[1];
+	pthread_mutex_init(&heap->lock, NULL);
+	*out = heap;
+	return 0;
+}
+
+void burrow_heap_close(struct burrow_heap *heap)
+{
+	struct burrow_heap_cache *cache;
+
+	while ((cache = heap->caches)) {
+		heap->caches = cache->next;
+		munmap(cache, sizeof(*cache));
+	}
+	burrow_mark_blocks_free(heap);
+	burrow_pages_close(&heap->half[0]);
+	burrow_pages_close(&heap->half[1]);
+	tables_close(heap);
+	heap->source->close(heap);
+	munmap(heap, sizeof(*heap));
+}
+
+bool burrow_heap_holds(const struct burrow_heap *heap, const void *address)
+{
+	return (size_t)((const char *)address - heap->base) < heap->bytes;
+}
+
+bool burrow_heap_find(struct burrow_heap *heap, const void *address,
+		      struct burrow_object *object)
+{
+	const struct burrow_bin_info *info;
+	struct burrow_span *span;
+	union burrow_page page;
+	size_t number, index;
+
+	if (!burrow_heap_holds(heap, address))
+		return false;
+	number = burrow_page_number(heap, address);
+	page = burrow_page_of(heap, number);
+	if (!page.bin)
+		return false;
+	info = &burrow_bin_infos[page.bin];
+	span = heap->spans[number];
+	index = info->size ?
+			((const char *)address - span->start) / info->size :
+			0;
+	if (index >= span->count ||
+	    !(heap->allocs[page.bits + index / 64] >> index % 64 & 1))
+		return false;
+	object->size = info->size ? info->size : span->object;
+	object->start = span->start + index * object->size;
+	object->span = span;
+	object->index = index;
+	return (const char *)address < object->start + object->size;
+}
+
+bool burrow_heap_is_marked(struct burrow_heap *heap, const void *address)
+{
+	struct burrow_object object;
+
+	if (!burrow_heap_find(heap, address, &object))
+		return false;
+	return heap->marks[object.span->bits + object.index / 64] >>
+		       object.index % 64 &
+	       1;
+}
+
+bool burrow_heap_marking(const struct burrow_heap *heap)
+{
+	return heap->marking;
+}
+
+void burrow_heap_mark_begin(struct burrow_heap *heap)
+{
+	assert(!heap->marking);
+	assert(!__atomic_load_n(&heap->unswept, __ATOMIC_ACQUIRE));
+	heap->marking = true;
+	heap->marked = 0;
+	burrow_caches_mark_begin(heap);
+}
+
+/* All spans of the bin that no cache has. */
+static void unsweep(struct burrow_bin *bin)
+{
+	bin->unswept = bin->partial;
+	if (!bin->unswept.first)
+		bin->unswept = bin->full;
+	else if (bin->full.first) {
+		bin->unswept.last->next = bin->full.first;
+		bin->unswept.last = bin->full.last;
+	}
+	bin->partial = (struct burrow_span_list){ 0 };
+	bin->full = (struct burrow_span_list){ 0 };
+}
+
+void burrow_heap_mark_end(struct burrow_heap *heap)
+{
+	uint32_t bins = burrow_bins_count(), number;
+	uint64_t *marks = heap->marks;
+
+	assert(heap->marking);
+	assert(!heap->nr_blocks);
+	heap->marks = heap->allocs;
+	heap->allocs = marks;
+	heap->epoch++;
+	heap->marking = false;
+	for (number = BURROW_BIN_LARGE; number < bins; number++)
+		unsweep(&heap->bins[number]);
+	heap->unswept = heap->in_use - heap->unlisted;
+	heap->live = heap->marked + burrow_caches_mark_end(heap);
+}
+
+void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,
+			      char **high)
+{
+	*low = heap->half[0].base;
+	*high = *low + (heap->half[0].pages << BURROW_HEAP_SHIFT);
+}
+
+void burrow_heap_tracked(struct burrow_heap *heap,
+			 void (*fn)(char *low, char *high, void *arg),
+			 void *arg)
+{
+	struct burrow_half *half = &heap->half[0];
+	size_t top;
+
+	pthread_mutex_lock(&half->lock);
+	top = half->top;
+	pthread_mutex_unlock(&half->lock);
+	if (top)
+		fn(half->base, half->base + (top << BURROW_HEAP_SHIFT), arg);
+}
+
+void burrow_heap_each(struct burrow_heap *heap,
+		      void (*fn)(const struct burrow_object *object, void *arg),
+		      void *arg)
+{
+	struct burrow_object object;
+	size_t number, end;
+	uint32_t index;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		number = burrow_page_number(heap, heap->half[i].base);
+		for (end = number + heap->half[i].top; number < end;
+		     number += object.span->pages) {
+			object.span = heap->spans[number];
+			object.size = burrow_bin_infos[object.span->bin].size;
+			if (!object.size)
+				object.size = object.span->object;
+			if (!object.span->bin)
+				continue;
+			for (index = 0; index < object.span->count; index++) {
+				object.index = index;
+				object.start = object.span->start +
+					       (size_t)index * object.size;
+				if (heap->allocs[object.span->bits +
+						 index / 64] >>
+					    index % 64 &
+				    1)
+					fn(&object, arg);
+			}
+		}
+	}
+}
+
+size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes)
+{
+	size_t done = 0;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		struct burrow_half *half = &heap->half[i];
+
+		pthread_mutex_lock(&half->lock);
+		done += burrow_pages_scavenge(heap, half, bytes - done);
+		pthread_mutex_unlock(&half->lock);
+		if (done >= bytes)
+			break;
+	}
+	return done;
+}
+
+void burrow_heap_count(struct burrow_heap *heap,
+		       struct burrow_heap_counts *counts)
+{
+	uint64_t free = 0;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		free += __atomic_load_n(&heap->half[i].free_pages[0],
+					__ATOMIC_RELAXED);
+	*counts = (struct burrow_heap_counts){
+		.allocated =
+			__atomic_load_n(&heap->allocated, __ATOMIC_RELAXED),
+		.live = __atomic_load_n(&heap->live, __ATOMIC_RELAXED),
+		.in_use = __atomic_load_n(&heap->in_use, __ATOMIC_RELAXED),
+		.free = free << BURROW_HEAP_SHIFT,
+		.swept = __atomic_load_n(&heap->swept, __ATOMIC_RELAXED),
+		.unswept = __atomic_load_n(&heap->unswept, __ATOMIC_RELAXED),
+		.tables = __atomic_load_n(&heap->mapped, __ATOMIC_RELAXED),
+	};
+}
+
+void burrow_heap_trigger(struct burrow_heap *heap, uint64_t allocated)
+{
+	__atomic_store_n(&heap->trigger, allocated, __ATOMIC_RELAXED);
+}
+
+void burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes)
+{
+	__atomic_store_n(&heap->limit, bytes, __ATOMIC_RELAXED);
+}

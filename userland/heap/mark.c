@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Marking.
+ *
+ * An object that is greyed has its mark set and is pushed on the marker's stack,
+ * unless it has no pointers; what is popped waits in a ring while its memory is
+ * prefetched, and is scanned when it comes out (Cher, Hosking and Vitek, 2004).
+ * So some misses are under way at any time, where a plain depth-first search
+ * would wait for each. The stack is in blocks; one that is full goes to the list
+ * that all markers share, and who has run out takes one from there.
+ *
+ * An entry is the address of an object with its bin above bit 48. A large object
+ * is scanned in pieces: the entry has the address of one, and before it is
+ * scanned the next piece is pushed, for others to take.
+ *
+ * Marks are set by several threads, and by caches, at once; each bit is set by
+ * one of them. What a marker reads of an object, its goroutine may be writing:
+ * it is found again by the page then.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../debug/print.h"
+#include "span.h"
+
+#define PIECE (64UL << 10) /* of a large object, scanned at a time */
+#define BLOCKS 32 /* that are mapped at a time */
+#define BIN_SHIFT 48
+#define ADDRESS_MASK ((1UL << BIN_SHIFT) - 1)
+
+/* Blocks: under heap->lock. */
+
+static bool blocks_map(struct burrow_heap *heap)
+{
+	struct burrow_mark_block *block;
+	size_t bytes = BLOCKS * sizeof(*block), i;
+
+	block = burrow_table_map(bytes);
+	if (!block)
+		return false;
+	heap->mapped += bytes;
+	block->next = heap->block_tables;
+	heap->block_tables = block;
+	for (i = 1; i < BLOCKS; i++) {
+		block[i].next = heap->free_blocks;
+		heap->free_blocks = &block[i];
+	}
+	return true;
+}
+
+/* The first of each table links them. */
+void burrow_mark_blocks_free(struct burrow_heap *heap)
+{
+	struct burrow_mark_block *table;
+
+	while ((table = heap->block_tables)) {
+		heap->block_tables = table->next;
+		munmap(table, BLOCKS * sizeof(*table));
+	}
+}
+
+static struct burrow_mark_block *block_get(struct burrow_heap *heap)
+{
+	struct burrow_mark_block *block;
+
+	pthread_mutex_lock(&heap->lock);
+	if (!heap->free_blocks)
+		blocks_map(heap);
+	block = heap->free_blocks;
+	if (block)
+		heap->free_blocks = block->next;
+	pthread_mutex_unlock(&heap->lock);
+	if (block)
+		block->count = 0;
+	return block;
+}
+
+static void block_put(struct burrow_heap *heap, struct burrow_mark_block *block)
+{
+	if (!block)
+		return;
+	assert(!block->count);
+	pthread_mutex_lock(&heap->lock);
+	block->next = heap->free_blocks;
+	heap->free_blocks = block;
+	pthread_mutex_unlock(&heap->lock);
+}
+
+static void block_share(struct burrow_heap *heap,
+			struct burrow_mark_block *block)
+{
+	pthread_mutex_lock(&heap->lock);
+	block->next = heap->blocks;
+	heap->blocks = block;
+	__atomic_store_n(&heap->nr_blocks, heap->nr_blocks + 1,
+			 __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&heap->lock);
+}
+
+static struct burrow_mark_block *block_take(struct burrow_heap *heap)
+{
+	struct burrow_mark_block *block;
+
+	if (!burrow_mark_shared(heap))
+		return NULL;
+	pthread_mutex_lock(&heap->lock);
+	block = heap->blocks;
+	if (block) {
+		heap->blocks = block->next;
+		__atomic_store_n(&heap->nr_blocks, heap->nr_blocks - 1,
+				 __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&heap->lock);
+	return block;
+}
+
+bool burrow_mark_shared(const struct burrow_heap *heap)
+{
+	return __atomic_load_n(&heap->nr_blocks, __ATOMIC_ACQUIRE);
+}
+
+static void no_memory(void)
+{
+	burrow_report_begin();
+	burrow_print(STDERR_FILENO,
+		     "burrow: out of memory: none to mark the heap with\n");
+	abort();
+}
+
+/* Its block is full. */
+static __attribute__((noinline)) void overflow(struct burrow_marker *m)
+{
+	struct burrow_mark_block *full = m->block;
+
+	m->block = m->spare ? m->spare : block_get(m->heap);
+	m->spare = NULL;
+	if (!m->block)
+		no_memory();
+	block_share(m->heap, full);
+}
+
+/* Its block is empty. */
+static __attribute__((noinline)) bool underflow(struct burrow_marker *m)
+{
+	struct burrow_mark_block *block = block_take(m->heap);
+
+	if (!block)
+		return false;
+	if (m->spare)
+		block_put(m->heap, m->block);
+	else
+		m->spare = m->block;
+	m->block = block;
+	return true;
+}
+
+static inline void push(struct burrow_marker *m, uintptr_t address,
+			uint32_t bin)
+{
+	struct burrow_mark_block *block = m->block;
+
+	if (burrow_unlikely(block->count == BURROW_MARK_BLOCK)) {
+		overflow(m);
+		block = m->block;
+	}
+	block->entries[block->count++] = address | (uintptr_t)bin << BIN_SHIFT;
+}
+
+int burrow_mark_open(struct burrow_marker *m, struct burrow_heap *heap)
+{
+	*m = (struct burrow_marker){
+		.heap = heap,
+		.block = block_get(heap),
+	};
+	return m->block ? 0 : -1;
+}
+
+void burrow_mark_close(struct burrow_marker *m)
+{
+	assert(!m->ring_count);
+	block_put(m->heap, m->block);
+	block_put(m->heap, m->spare);
+	__atomic_add_fetch(&m->heap->marked, m->bytes, __ATOMIC_RELAXED);
+	m->block = NULL;
+}
+
+/* True: it was not marked before. */
+static inline bool set_mark(uint64_t *word, uint64_t bit)
+{
+	if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
+		return false;
+	return !(__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit);
+}
+
+static __attribute__((noinline)) void
+grey_large(struct burrow_marker *m, size_t number, union burrow_page page)
+{
+	struct burrow_heap *heap = m->heap;
+	struct burrow_span *span = heap->spans[number];
+
+	if (!set_mark(&heap->marks[page.bits], 1))
+		return;
+	m->bytes += span->pages << BURROW_HEAP_SHIFT;
+	m->objects++;
+	if (page.bin != BURROW_BIN_LARGE + BURROW_PLAIN)
+		push(m, (uintptr_t)span->start, page.bin);
+}
+
+/*
+ * @exact: a pointer as far as the type knows; else any word, which has no business
+ * to mark what is not allocated.
+ */
+static inline __attribute__((always_inline)) void
+grey(struct burrow_marker *m, uintptr_t word, bool exact)
+{
+	struct burrow_heap *heap = m->heap;
+	size_t offset = word - (uintptr_t)heap->base;
+	const struct burrow_bin_info *info;
+	union burrow_page page;
+	uint64_t in, index, bit;
+	size_t at;
+
+	if (offset >= heap->bytes)
+		return;
+	page = burrow_page_of(heap, offset >> BURROW_HEAP_SHIFT);
+	if (!page.bin)
+		return;
+	if (burrow_unlikely(page.bin < BURROW_BIN_CLASS)) {
+		grey_large(m, offset >> BURROW_HEAP_SHIFT, page);
+		return;
+	}
+	info = &burrow_bin_infos[page.bin];
+	in = offset % BURROW_HEAP_PAGE +
+	     ((uint64_t)page.back << BURROW_HEAP_SHIFT);
+	index = in * info->magic >> 32;
+	if (burrow_unlikely(index >= info->count))
+		return;
+	at = page.bits + index / 64;
+	bit = 1UL << index % 64;
+	if (!exact &&
+	    !(__atomic_load_n(&heap->allocs[at], __ATOMIC_RELAXED) & bit))
+		return;
+	if (!set_mark(&heap->marks[at], bit))
+		return;
+	m->bytes += info->size;
+	m->objects++;
+	if (info->kind != BURROW_PLAIN)
+		push(m, word - in + index * info->size, page.bin);
+}
+
+void burrow_mark_word(struct burrow_marker *m, uintptr_t word)
+{
+	grey(m, word, false);
+}
+
+static void scan_words(struct burrow_marker *m, const char *low,
+				      const char *high)
+{
+	const uintptr_t *at = (const uintptr_t *)low;
+	const uintptr_t *end = (const uintptr_t *)high;
+
+	for (; at < end; at++)
+		grey(m, __atomic_load_n(at, __ATOMIC_RELAXED), false);
+}
+
+static inline void scan_layout(struct burrow_marker *m, const char *object,
+			       const uint32_t *words, uint32_t nr)
+{
+	const uintptr_t *at = (const uintptr_t *)object;
+	uint32_t i;
+
+	for (i = 0; i < nr; i++)
+		grey(m, __atomic_load_n(&at[words[i]], __ATOMIC_RELAXED), true);
+}
+
+/* Elements of @size, from @first to @end, that overlap [@low, @high). */
+static void scan_elements(struct burrow_marker *m, const char *first,
+			  const char *end, size_t size, const uint32_t *words,
+			  uint32_t nr, const char *low, const char *high)
+{
+	const char *at = first;
+
+	if (!nr)
+		return;
+	if (low > first)
+		at += (low - first) / size * size;
+	if (high < end)
+		end = high;
+	for (; at < end; at += size)
+		scan_layout(m, at, words, nr);
+}
+
+/*
+ * What of an object with a header lies in [@low, @high). The count is the
+ * program's to spoil; the object's end is not.
+ */
+static void scan_headed(struct burrow_marker *m, const char *object,
+			size_t bytes, const char *low, const char *high)
+{
+	const struct burrow_header *header = (const void *)object;
+	const struct burrow_layout *l;
+	const char *first = object + BURROW_HEAP_HEADER;
+	size_t n, room = bytes - BURROW_HEAP_HEADER;
+
+	/* Pairs with the release where the header is written. */
+	l = __atomic_load_n(&header->layout, __ATOMIC_ACQUIRE);
+	if (!l)
+		return;
+	n = __atomic_load_n(&header->count, __ATOMIC_RELAXED);
+	if (!l->tail_size) {
+		n = n < room / l->size ? n : room / l->size;
+		scan_elements(m, first, first + n * l->size, l->size, l->words,
+			      l->nr, low, high);
+		return;
+	}
+	if (l->size > room)
+		return;
+	if (low < first + l->tail)
+		scan_layout(m, first, l->words, l->nr);
+	first += l->tail;
+	room = (room - l->tail) / l->tail_size;
+	n = n < room ? n : room;
+	scan_elements(m, first, first + n * l->tail_size, l->tail_size,
+		      l->words + l->nr, l->tail_nr, low, high);
+}
+
+/* What of a large object lies in [@low, @high). */
+static void scan_part(struct burrow_marker *m, const struct burrow_span *span,
+		      const char *low, const char *high)
+{
+	const char *end = span->start + (span->object & -sizeof(void *));
+
+	low = low > span->start ? low : span->start;
+	high = high < end ? high : end;
+	if (low >= high)
+		return;
+	if (span->bin == BURROW_BIN_LARGE + BURROW_HEADED)
+		scan_headed(m, span->start, span->object, low, high);
+	else
+		scan_words(m, low, high);
+}
+
+static __attribute__((noinline)) size_t scan_piece(struct burrow_marker *m,
+						   char *at)
+{
+	struct burrow_heap *heap = m->heap;
+	struct burrow_span *span = heap->spans[burrow_page_number(heap, at)];
+
+	if ((size_t)(at - span->start) + PIECE < span->object)
+		push(m, (uintptr_t)at + PIECE, span->bin);
+	scan_part(m, span, at, at + PIECE);
+	return PIECE;
+}
+
+/* Returns about how many bytes that were. */
+static inline size_t scan_small(struct burrow_marker *m, char *object,
+				uint32_t bin)
+{
+	const struct burrow_bin_info *info = &burrow_bin_infos[bin];
+
+	if (info->kind == BURROW_TYPED)
+		scan_layout(m, object, info->layout->words, info->layout->nr);
+	else if (info->kind == BURROW_WORDS)
+		scan_words(m, object, object + info->size);
+	else
+		scan_headed(m, object, info->size, object, object + info->size);
+	return info->size;
+}
+
+static inline size_t scan(struct burrow_marker *m, uintptr_t entry)
+{
+	char *object = (char *)(entry & ADDRESS_MASK);
+	uint32_t bin = entry >> BIN_SHIFT;
+
+	if (burrow_unlikely(bin < BURROW_BIN_CLASS))
+		return scan_piece(m, object);
+	return scan_small(m, object, bin);
+}
+
+/* Moves what is on the stack to the ring, and has its memory fetched. */
+static inline void ring_fill(struct burrow_marker *m)
+{
+	uintptr_t entry;
+
+	while (m->ring_count < BURROW_MARK_RING && m->block->count) {
+		entry = m->block->entries[--m->block->count];
+		__builtin_prefetch((void *)(entry & ADDRESS_MASK));
+		m->ring[(m->ring_at + m->ring_count++) % BURROW_MARK_RING] =
+			entry;
+	}
+}
+
+bool burrow_mark_drain(struct burrow_marker *m, size_t bytes)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		ring_fill(m);
+		if (burrow_unlikely(!m->ring_count)) {
+			if (!underflow(m))
+				return false;
+			continue;
+		}
+		m->ring_count--;
+		done += scan(m, m->ring[m->ring_at++ % BURROW_MARK_RING]);
+	}
+	return m->ring_count || m->block->count || burrow_mark_shared(m->heap);
+}
+
+void burrow_mark_share(struct burrow_marker *m)
+{
+	uintptr_t entry;
+
+	for (; m->ring_count; m->ring_count--) {
+		entry = m->ring[m->ring_at++ % BURROW_MARK_RING];
+		push(m, entry & ADDRESS_MASK, entry >> BIN_SHIFT);
+	}
+	if (m->block->count)
+		overflow(m);
+}
+
+void burrow_mark_range(struct burrow_marker *m, const void *low,
+		       const void *high)
+{
+	scan_words(m, (char *)(((uintptr_t)low + 7) & -8UL),
+		   (char *)((uintptr_t)high & -8UL));
+}
+
+/* The marked objects of a span that overlap [@low, @high). */
+static void rescan_span(struct burrow_marker *m, const struct burrow_span *span,
+			const char *low, const char *high)
+{
+	const struct burrow_bin_info *info = &burrow_bin_infos[span->bin];
+	const uint64_t *marks = m->heap->marks + span->bits;
+	uint32_t index = 0, end = span->count;
+
+	if (!info->size) {
+		if (__atomic_load_n(marks, __ATOMIC_RELAXED))
+			scan_part(m, span, low, high);
+		return;
+	}
+	if (low > span->start)
+		index = (low - span->start) / info->size;
+	if (high < span->start + (size_t)end * info->size)
+		end = (high - span->start + info->size - 1) / info->size;
+	for (; index < end; index++)
+		if (__atomic_load_n(&marks[index / 64], __ATOMIC_RELAXED) >>
+			    index % 64 &
+		    1)
+			scan_small(m, span->start + (size_t)index * info->size,
+				   span->bin);
+}
+
+void burrow_mark_rescan(struct burrow_marker *m, const void *low,
+			const void *high)
+{
+	struct burrow_heap *heap = m->heap;
+	const char *at = low;
+	struct burrow_span *span;
+	size_t number;
+
+	while (at < (const char *)high) {
+		number = burrow_page_number(heap, at);
+		span = burrow_page_of(heap, number).bin ? heap->spans[number] :
+							  NULL;
+		if (!span) {
+			at = heap->base + ((number + 1) << BURROW_HEAP_SHIFT);
+			continue;
+		}
+		rescan_span(m, span, at, high);
+		at = span->start + (span->pages << BURROW_HEAP_SHIFT);
+	}
+}

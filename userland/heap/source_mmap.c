@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The heap's memory from anonymous mappings.
+ *
+ * The range is reserved so that nothing can touch it, and made accessible from
+ * below as it comes into use: a system that does not overcommit says then that
+ * it has no more. Memory comes page by page at the first touch.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "span.h"
+
+#define ALIGN (2UL << 20)
+
+static int mmap_reserve(struct burrow_heap *heap, size_t bytes)
+{
+	char *p = mmap(NULL, bytes + ALIGN, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *base;
+
+	if (p == MAP_FAILED)
+		return -errno;
+	base = (char *)(((uintptr_t)p + ALIGN - 1) & -ALIGN);
+	if (base > p)
+		munmap(p, base - p);
+	if (base < p + ALIGN)
+		munmap(base + bytes, p + ALIGN - base);
+	heap->base = base;
+	return 0;
+}
+
+static int mmap_commit(struct burrow_heap *heap, struct burrow_half *half,
+		       size_t pages)
+{
+	char *start = half->base + (half->committed << BURROW_HEAP_SHIFT);
+
+	(void)heap;
+	if (mprotect(start, pages << BURROW_HEAP_SHIFT, PROT_READ | PROT_WRITE))
+		return -errno;
+	return 0;
+}
+
+static void mmap_release(struct burrow_heap *heap, struct burrow_half *half,
+			 char *start, size_t bytes)
+{
+	(void)heap;
+	(void)half;
+	madvise(start, bytes, MADV_DONTNEED);
+}
+
+static void mmap_close(struct burrow_heap *heap)
+{
+	munmap(heap->base, heap->bytes);
+}
+
+const struct burrow_heap_source burrow_heap_mmap = {
+	.reserve = mmap_reserve,
+	.commit = mmap_commit,
+	.release = mmap_release,
+	.close = mmap_close,
+};
