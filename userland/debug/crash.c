@@ -189,6 +189,7 @@ int burrow_crash_thread_open(struct burrow_thread *self)
 		return -ENOMEM;
 	}
 	self->signal_stack = p;
+	self->signal_top = p + page + SIGNAL_STACK;
 	return 0;
 }
 

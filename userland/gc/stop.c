@@ -32,6 +32,7 @@
 #include "../debug/dump.h"
 #include "../debug/print.h"
 #include "../sched/sched.h"
+#include "images.h"
 #include "stop.h"
 
 #define PATIENCE_NS 1000000000LL
@@ -142,11 +143,10 @@ static void wait_until_all_stand(void)
 	}
 }
 
-void burrow_stop(void)
+static void stand_all(void)
 {
 	struct burrow_thread *t;
 
-	burrow_world_stop(NULL);
 	asked = 0;
 	__atomic_store_n(&standing, 0, __ATOMIC_SEQ_CST);
 	/* New ones begin at the list's head, and in their loop. */
@@ -158,7 +158,7 @@ void burrow_stop(void)
 	wait_until_all_stand();
 }
 
-void burrow_stop_end(void)
+static void release_all(void)
 {
 	struct burrow_thread *t;
 
@@ -171,6 +171,37 @@ void burrow_stop_end(void)
 		__atomic_add_fetch(&released, 1, __ATOMIC_RELEASE);
 		futex_wake(&released, INT_MAX);
 	}
+}
+
+/**
+ * struct stop - what is to be done in one
+ * @fn:		the function
+ * @arg:	its argument
+ */
+struct stop {
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void stopped(void *arg)
+{
+	struct stop *stop = arg;
+
+	stand_all();
+	stop->fn(stop->arg);
+	release_all();
+}
+
+/*
+ * The images are held before anybody stands, who might hold the lock on them,
+ * and when nobody is inside any more, who might want it to get out.
+ */
+void burrow_stop(void (*fn)(void *arg), void *arg)
+{
+	struct stop stop = { .fn = fn, .arg = arg };
+
+	burrow_world_stop(NULL);
+	burrow_images_hold(stopped, &stop);
 	burrow_world_start(NULL);
 }
 

@@ -16,18 +16,18 @@ enum burrow_stop_state {
 };
 
 /*
- * The world is stopped, and threads that are outside on a goroutine's behalf
- * stand in a signal handler, those in burrow_blocking_nogc() excepted. In
- * between no lock may be taken that such a thread may hold: none of libc's, not
+ * Calls @fn with the world stopped, and threads that are outside on a
+ * goroutine's behalf standing in a signal handler, those in
+ * burrow_blocking_nogc() excepted; the images (images.h) stay as they are, too.
+ * @fn may take no lock that a standing thread may hold: none of libc's, not
  * runtime.lock. By a thread that runs no goroutine, one at a time.
  */
-void burrow_stop(void);
-void burrow_stop_end(void);
+void burrow_stop(void (*fn)(void *arg), void *arg);
 
 /* By the signal's handler. False: it was meant for somebody else. */
 bool burrow_stop_here(const void *ucontext);
 
-/* How many threads stood in the last stop. */
+/* How many threads stand; of the last stop, after it. */
 uint32_t burrow_stop_count(void);
 
 #endif /* BURROW_STOP_H */

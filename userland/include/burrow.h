@@ -51,15 +51,22 @@ enum burrow_backend {
  * @stack_max:	bytes that a goroutine may use of its stack, rounded up so that
  *		stack and guard fill a power of two; 224 KiB by default, 896 MiB
  *		at most. The main goroutine has 8 MiB at least
+ * @gc_percent:	how much the heap may grow between collections, 100 by default;
+ *		-1: it is not collected as it grows. See burrow_gc_percent()
+ * @memory_limit: bytes that heap and stacks should keep to; by default nine tenths
+ *		of what the cgroup allows; SIZE_MAX: no limit. See
+ *		burrow_memory_limit()
  *
  * 0 means: what the environment says (BURROW_PROCS, BURROW_BACKEND,
- * BURROW_STACKMAX), or else the default.
+ * BURROW_STACKMAX, BURROW_GC, BURROW_MEMLIMIT), or else the default.
  */
 struct burrow_options {
 	size_t size;
 	int procs;
 	enum burrow_backend backend;
 	size_t stack_max;
+	int gc_percent;
+	size_t memory_limit;
 };
 
 /**
@@ -87,6 +94,12 @@ struct burrow_go_options {
  * @procs:	goroutines that may run at the same time
  * @procs_idle:	how many of those find nothing to run now
  * @threads:	that the runtime has started
+ * @heap_live:	bytes of objects that the last collection found alive
+ * @heap_bytes:	memory in the heap now
+ * @gc_cycles:	collections so far
+ * @gc_pause_max_ns: the longest time that they stopped the program
+ * @gc_pause_total_ns: all such times
+ * @gc_cpu_ns:	CPU time of the collector
  */
 struct burrow_stats {
 	size_t size;
@@ -99,6 +112,12 @@ struct burrow_stats {
 	uint64_t procs;
 	uint64_t procs_idle;
 	uint64_t threads;
+	uint64_t heap_live;
+	uint64_t heap_bytes;
+	uint64_t gc_cycles;
+	uint64_t gc_pause_max_ns;
+	uint64_t gc_pause_total_ns;
+	uint64_t gc_cpu_ns;
 };
 
 /**
@@ -262,8 +281,10 @@ int burrow_dump(int fd);
 #endif
 
 #include "burrow/chan.h"
+#include "burrow/collector.h"
 #include "burrow/ctx.h"
 #include "burrow/event.h"
+#include "burrow/gc.h"
 #include "burrow/io.h"
 #include "burrow/sync.h"
 #include "burrow/timer.h"

@@ -76,6 +76,7 @@ static const char *const reasons[GOROUTINE_REASONS] = {
 	[GOROUTINE_IO_POLL] = "I/O poll",
 	[GOROUTINE_IO_FILE] = "I/O file",
 	[GOROUTINE_IO_CLOSE] = "I/O close",
+	[GOROUTINE_GC] = "garbage collection",
 };
 
 const char *goroutine_reason_name(const struct goroutine *g)
@@ -122,7 +123,8 @@ static struct burrow_slab *slab_add(void)
 	slab->bytes = bytes;
 	slab->room = (bytes - sizeof(*slab)) / sizeof(slab->g[0]);
 	slab->next = old;
-	burrow_runtime.slabs = slab;
+	/* The collector walks the list without the lock. */
+	__atomic_store_n(&burrow_runtime.slabs, slab, __ATOMIC_RELEASE);
 	return slab;
 }
 

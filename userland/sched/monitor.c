@@ -32,6 +32,7 @@
 
 #include "../debug/dump.h"
 #include "../debug/print.h"
+#include "../gc/gc.h"
 #include "runq.h"
 #include "sched.h"
 
@@ -260,12 +261,16 @@ void burrow_monitor(void)
 	int64_t no_thread_since = 0;
 	uint32_t bell;
 
+	/* What our callers keep in registers is in our frame from here on. */
+	__builtin_unwind_init();
+	burrow_stacks_caller();
 	while (!__atomic_load_n(&rt->done, __ATOMIC_ACQUIRE)) {
 		bell = __atomic_load_n(&rt->bell, __ATOMIC_SEQ_CST);
 		now = burrow_now();
 		WRITE_ONCE(rt->clock, (now - rt->started_at) / 1000000);
 		if (READ_ONCE(rt->unmanned))
 			man_all(rt, now, &no_thread_since);
+		burrow_gc_man();
 		if (READ_ONCE(rt->quit))
 			burrow_dump_quit();
 		look_at_all(rt, now);

@@ -14,6 +14,7 @@
 
 #include "../debug/dump.h"
 #include "../debug/print.h"
+#include "../gc/limit.h"
 #include "sched.h"
 
 int burrow_sized_copy(void *to, size_t size, const void *from, size_t least)
@@ -150,6 +151,49 @@ static int read_procs(struct burrow_config *config)
 	return 0;
 }
 
+static int read_percent(struct burrow_config *config)
+{
+	const char *text = env("BURROW_GC");
+	char *end;
+	long n;
+
+	if (config->gc.percent < -1) {
+		burrow_print(STDERR_FILENO,
+			     "burrow: gc_percent %d: less than -1\n",
+			     config->gc.percent);
+		return -EINVAL;
+	}
+	if (!config->gc.percent && text && !strcmp(text, "off")) {
+		config->gc.percent = -1;
+	} else if (!config->gc.percent && text) {
+		n = strtol(text, &end, 10);
+		if (*end || n < 1 || n > 1000000)
+			return bad("BURROW_GC", text,
+				   "not a percentage of 1 or more, nor off");
+		config->gc.percent = n;
+	}
+	if (!config->gc.percent)
+		config->gc.percent = GC_PERCENT;
+	return 0;
+}
+
+static int read_limit(struct burrow_config *config)
+{
+	const char *text = env("BURROW_MEMLIMIT");
+
+	if (!config->gc.limit && text) {
+		config->gc.limit = parse_size(text);
+		if (!config->gc.limit)
+			return bad("BURROW_MEMLIMIT", text,
+				   "not a size, as 512MiB or 2GiB are");
+	}
+	if (!config->gc.limit)
+		config->gc.limit = burrow_memory_of_cgroup();
+	if (config->gc.limit == SIZE_MAX)
+		config->gc.limit = 0;
+	return 0;
+}
+
 /* "name=NUMBER" */
 static bool number_after(const char *item, const char *name, int64_t *n)
 {
@@ -177,6 +221,20 @@ static int debug_item(struct burrow_config *config, const char *item)
 		config->no_guard_install = true;
 	else if (!strcmp(item, "uring=0"))
 		config->no_uring = true;
+	else if (!strcmp(item, "gctrace=1"))
+		config->gc.trace = true;
+	else if (!strcmp(item, "gcverify=1"))
+		config->gc.verify = true;
+	else if (!strcmp(item, "gcuffd=0"))
+		config->gc.no_uffd = true;
+	else if (!strcmp(item, "gcpoison=1"))
+		config->heap_poison = true;
+	else if (!strcmp(item, "gccheck=1"))
+		config->heap_check = true;
+	else if (number_after(item, "gcstress=", &n) && n > 0)
+		config->gc.stress = n;
+	else if (number_after(item, "gcfault=", &n) && n < GC_FAULTS)
+		config->gc.fault = n;
 	else if (number_after(item, "schedtrace=", &n) && n > 0)
 		config->schedtrace_ns = n * 1000000;
 	else if (number_after(item, "stopsignal=", &n) && stop_signal_valid(n))
@@ -201,7 +259,7 @@ static int read_debug(struct burrow_config *config)
 		if (len >= sizeof(item) || debug_item(config, item))
 			return bad(
 				"BURROW_DEBUG", text,
-				"knows guardinstall=0, uring=0, schedtrace=MS, stopsignal=N");
+				"knows guardinstall=0, uring=0, schedtrace=MS, stopsignal=N, gctrace=1, gcstress=N, gcverify=1, gcpoison=1, gccheck=1, gcuffd=0");
 	}
 	return 0;
 }
@@ -226,12 +284,18 @@ int burrow_config_read(struct burrow_config *config,
 	config->procs = o.procs;
 	config->backend = o.backend;
 	config->stack_max = o.stack_max;
+	config->gc.percent = o.gc_percent;
+	config->gc.limit = o.memory_limit;
 
 	ret = read_procs(config);
 	if (!ret)
 		ret = read_backend(config);
 	if (!ret)
 		ret = read_stack_max(config);
+	if (!ret)
+		ret = read_percent(config);
+	if (!ret)
+		ret = read_limit(config);
 	if (!ret)
 		ret = read_debug(config);
 	return ret;

@@ -36,7 +36,8 @@ static char *chunk_add(size_t bytes)
 		return NULL;
 	region->bytes = bytes;
 	region->next = rt->regions;
-	rt->regions = region;
+	/* The collector walks the list without the lock. */
+	__atomic_store_n(&rt->regions, region, __ATOMIC_RELEASE);
 	return (char *)(region + 1);
 }
 
@@ -78,6 +79,17 @@ void *burrow_region_alloc(struct burrow_thread *self, size_t size)
 	p = proc->region_at;
 	proc->region_at += size;
 	return p;
+}
+
+void burrow_regions_each(void (*fn)(void *arg, const void *low,
+				    const void *high),
+			 void *arg)
+{
+	const struct burrow_region *region;
+
+	for (region = __atomic_load_n(&burrow_runtime.regions, __ATOMIC_ACQUIRE);
+	     region; region = region->next)
+		fn(arg, region + 1, (const char *)region + region->bytes);
 }
 
 void burrow_regions_free(struct burrow_region *regions)

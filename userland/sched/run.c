@@ -22,6 +22,7 @@
 #include "../debug/probe.h"
 #include "../debug/sanitize.h"
 #include "goroutine.h"
+#include "../gc/gc.h"
 #include "runq.h"
 
 #define MAIN_STACK (8UL << 20)
@@ -32,12 +33,14 @@
  * @pool:	their stacks
  * @slabs:	their goroutines
  * @regions:	objects
+ * @heap:	objects that are collected
  */
 struct burrow_remains {
 	uint32_t users;
 	struct burrow_stack_pool *pool;
 	struct burrow_slab *slabs;
 	struct burrow_region *regions;
+	struct burrow_heap *heap;
 };
 
 struct burrow_runtime burrow_runtime = {
@@ -246,6 +249,7 @@ static void read_stats(struct burrow_stats *s)
 	s->procs_idle = rt->nr_idle;
 	s->threads = rt->nr_threads;
 	rt->pool->backend->stats(rt->pool, &s->stack_bytes, &s->stack_grows);
+	burrow_gc_read_stats(s);
 }
 
 int burrow_stats(struct burrow_stats *stats)
@@ -358,6 +362,7 @@ static void reset(struct burrow_runtime *rt)
 	rt->names = NULL;
 	rt->slabs = NULL;
 	rt->regions = NULL;
+	rt->heap = NULL;
 	WRITE_ONCE(rt->created, 0);
 	rt->threads = NULL;
 	rt->nr_threads = 0;
@@ -387,9 +392,12 @@ static struct burrow_remains *let_go(struct burrow_runtime *rt)
 	struct burrow_remains *remains = rt->remains;
 
 	burrow_procs_close();
+	burrow_gc_close();
+	burrow_heap_now_set(NULL);
 	remains->pool = rt->pool;
 	remains->slabs = rt->slabs;
 	remains->regions = rt->regions;
+	remains->heap = rt->heap;
 	reset(rt);
 	return remains;
 }
@@ -430,6 +438,31 @@ static int take_first(struct burrow_runtime *rt)
 	return open_pool(&rt->config);
 }
 
+static int open_heap(struct burrow_runtime *rt)
+{
+	const struct burrow_heap_options options = {
+		.fd = -1,
+		.poison = rt->config.heap_poison,
+		.check = rt->config.heap_check,
+		.hooks = &burrow_gc_hooks,
+	};
+	int ret;
+
+	ret = burrow_heap_open(&rt->heap, &options);
+	if (ret)
+		return no_memory("the heap", ret);
+	burrow_heap_now_set(rt->heap);
+	burrow_gc_open(&rt->config.gc, rt->heap);
+	return 0;
+}
+
+static int open_procs(struct burrow_runtime *rt)
+{
+	int ret = burrow_procs_open(rt->config.procs);
+
+	return ret ? no_memory("processors", ret) : 0;
+}
+
 /* With runtime.lock. The main goroutine waits in the global queue. */
 static int runtime_open(struct burrow_runtime *rt,
 			const struct burrow_options *opts)
@@ -452,10 +485,10 @@ static int runtime_open(struct burrow_runtime *rt,
 	}
 	burrow_barrier_open();
 	rt->class = burrow_stack_class_for(rt->config.stack_max);
-	ret = burrow_procs_open(rt->config.procs);
-	if (ret)
-		no_memory("processors", ret);
-	else
+	ret = open_heap(rt);
+	if (!ret)
+		ret = open_procs(rt);
+	if (!ret)
 		ret = burrow_spawn(NULL, main_class(&rt->config), "main",
 				   main_goroutine, rt, rt->main_fn);
 	if (ret)
@@ -491,6 +524,8 @@ void burrow_remains_put(struct burrow_remains *remains)
 	free(remains->pool);
 	goroutine_slabs_free(remains->slabs);
 	burrow_regions_free(remains->regions);
+	if (remains->heap)
+		burrow_heap_close(remains->heap);
 	free(remains);
 }
 
@@ -572,6 +607,7 @@ static void runtime_close(struct burrow_runtime *rt)
 	struct burrow_remains *remains;
 
 	WRITE_ONCE(rt->done, 1);
+	burrow_gc_quit();
 	wait_for_threads(rt);
 	/* Others find no runtime before any of it goes. */
 	pthread_mutex_lock(&rt->lock);

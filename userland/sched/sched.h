@@ -36,6 +36,7 @@
 #include <sys/types.h>
 
 #include "../arch/arch.h"
+#include "../gc/config.h"
 #include "../include/burrow.h"
 #include "../stack/stack.h"
 #include "lock.h"
@@ -87,6 +88,7 @@ enum goroutine_reason {
 	GOROUTINE_IO_POLL,
 	GOROUTINE_IO_FILE,
 	GOROUTINE_IO_CLOSE,
+	GOROUTINE_GC,
 	GOROUTINE_REASONS,
 };
 
@@ -321,7 +323,9 @@ enum burrow_sleep_state {
  * @pthread:	handle
  * @tid:	of the kernel
  * @signal_stack: where signals are handled
+ * @signal_top:	its upper end
  * @signal_old:	what was set before
+ * @stack_low:	low end of its own stack
  * @stop:	enum burrow_stop_state; gc/stop.c says who writes it
  * @stop_context: while it stands: what the signal interrupted
  * @stop_frame:	and a frame below which it has nothing
@@ -356,7 +360,9 @@ struct burrow_thread {
 	pthread_t pthread;
 	pid_t tid;
 	void *signal_stack;
+	void *signal_top;
 	stack_t signal_old;
+	const char *stack_low;
 	uint32_t stop;
 	const void *stop_context;
 	const void *stop_frame;
@@ -375,6 +381,9 @@ struct burrow_config {
 	bool no_guard_install;
 	bool no_uring;
 	int64_t schedtrace_ns;
+	struct burrow_gc_config gc;
+	bool heap_poison;
+	bool heap_check;
 };
 
 struct burrow_slab;
@@ -398,6 +407,7 @@ struct burrow_remains;
  * @free:	goroutine structs to use again; under @lock
  * @names:	of named goroutines, to use again; under @lock
  * @regions:	memory of channels and timers; region.c
+ * @heap:	of this run
  * @procs:	all there ever were in this process, NULL behind them
  * @nr_procs:	how many may run; changed with the world stopped
  * @nr_active:	those and the ones that are still to retire; under @lock
@@ -442,6 +452,7 @@ struct burrow_runtime {
 	struct goroutine_queue free;
 	void *names;
 	struct burrow_region *regions;
+	struct burrow_heap *heap;
 	struct burrow_proc *procs[BURROW_PROCS_MAX + 1];
 	int nr_procs;
 	uint32_t nr_active;
@@ -585,6 +596,9 @@ struct goroutine *goroutine_queue_pop(struct goroutine_queue *queue);
  */
 void *burrow_region_alloc(struct burrow_thread *self, size_t size);
 void *burrow_region_chunk(size_t bytes); /* under runtime.lock */
+void burrow_regions_each(void (*fn)(void *arg, const void *low,
+				    const void *high),
+			 void *arg); /* with the world stopped */
 void burrow_regions_free(struct burrow_region *regions);
 
 /*

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Settings of the collector, as sched/options.c reads them.
+ */
+#ifndef BURROW_GC_CONFIG_H
+#define BURROW_GC_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GC_PERCENT 100 /* where nothing else is asked */
+
+/**
+ * struct burrow_gc_config - settings of the collector, read once a run
+ * @percent:	how much the heap may grow between cycles, -1: it is off
+ * @limit:	bytes that heap and stacks should keep to, 0: no limit
+ * @trace:	a line for each cycle
+ * @stress:	a cycle at every so manieth refill of a cache, 0: as needed
+ * @verify:	check each marking against a slow one
+ * @no_uffd:	do as if the kernel had no userfaultfd
+ * @fault:	enum burrow_gc_fault: what to do wrong, for tests
+ */
+struct burrow_gc_config {
+	int percent;
+	uint64_t limit;
+	bool trace;
+	bool verify;
+	bool no_uffd;
+	uint8_t fault;
+	uint32_t stress;
+};
+
+/* What a test has the collector forget, for gcverify to notice. */
+enum burrow_gc_fault {
+	GC_FAULT_NONE,
+	GC_FAULT_PAGE, /* the pages that were written */
+	GC_FAULT_STACK, /* one stack, in the final stop */
+	GC_FAULTS,
+};
+
+#endif /* BURROW_GC_CONFIG_H */

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * One cycle, from the first stop to the last.
+ *
+ * Where writes are tracked (track.h):
+ *
+ *  1. What there is of the tracked half is armed, beside the program: every
+ *     write from now on is seen.
+ *  2. A full stop. Marking begins: objects are allocated marked. All roots are
+ *     greyed, as a head start; nothing is scanned yet.
+ *  3. Beside the program, what was greyed is scanned, and what that leads to.
+ *  4. Still beside it, the pages written meanwhile are harvested and armed again,
+ *     and the marked objects on them scanned again; round after round, until
+ *     there are few enough for a short stop, or they do not become fewer.
+ *  5. A full stop. The last harvest, and all roots once more, for they are not
+ *     tracked; what they lead to is scanned. What is not marked now is dead.
+ *
+ * A pointer to an unmarked object can hide from that nowhere: it is in a root,
+ * which step 5 looks at, or in an object. If that object was scanned before the
+ * pointer was written there, its page was written after it was armed, and a
+ * harvest that comes after the write has it scanned again. Objects allocated
+ * marked are scanned by that alone: their pages were written when they were.
+ *
+ * Where nothing tracks, one stop does all of it.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../debug/print.h"
+#include "../sched/sched.h"
+#include "gc.h"
+#include "stop.h"
+#include "track.h"
+#include "verify.h"
+#include "weak.h"
+#include "work.h"
+
+#define PAGE 4096UL
+#define ROUNDS 12
+#define PAGES_FEW 800 /* are scanned again in half a millisecond */
+
+/**
+ * struct state - of the cycle that runs, on the collector's stack: in static
+ * data it would be a root
+ * @cycle:	what is told about it
+ * @marker:	this thread's
+ * @tracker:	what is used, or NULL
+ * @dirty:	bytes of pages harvested in this round
+ * @failed:	a harvest did; any page may have been written
+ * @dropped:	the fault that was asked for was committed
+ */
+struct state {
+	struct burrow_cycle *cycle;
+	struct burrow_marker marker;
+	const struct burrow_tracker *tracker;
+	uint64_t dirty;
+	bool failed;
+	bool dropped;
+};
+
+static bool has_fault(const struct state *s, enum burrow_gc_fault fault)
+{
+	return burrow_unlikely(s->cycle->config->fault == fault);
+}
+
+static void arm(char *low, char *high, void *arg)
+{
+	struct state *s = arg;
+
+	if (s->tracker && s->tracker->arm(low, high))
+		s->tracker = NULL;
+}
+
+static void rescan(char *low, char *high, void *arg)
+{
+	struct state *s = arg;
+
+	s->dirty += high - low;
+	if (!has_fault(s, GC_FAULT_PAGE))
+		burrow_mark_rescan(&s->marker, low, high);
+}
+
+static void harvest(char *low, char *high, void *arg)
+{
+	struct state *s = arg;
+
+	if (!s->failed && !s->tracker->harvest(low, high, rescan, s))
+		return;
+	s->failed = true;
+	rescan(low, high, s);
+}
+
+/* Scans again what was written; returns how many pages that were. */
+static uint64_t harvest_all(struct state *s)
+{
+	s->dirty = 0;
+	s->failed = false;
+	burrow_heap_tracked(s->cycle->heap, harvest, s);
+	return s->dirty / PAGE;
+}
+
+static void grey(void *arg, const void *low, const void *high)
+{
+	struct state *s = arg;
+
+	if (has_fault(s, GC_FAULT_STACK) && !s->dropped &&
+	    burrow_stack_find(burrow_runtime.pool, low)) {
+		s->dropped = true;
+		return;
+	}
+	burrow_mark_range(&s->marker, low, high);
+}
+
+static void grey_roots(struct state *s)
+{
+	s->dropped = false;
+	burrow_roots_each(grey, s);
+	burrow_weak_roots(grey, s);
+}
+
+/* First of all in a stop. */
+static void mark_begin(struct state *s)
+{
+	burrow_heap_mark_begin(s->cycle->heap);
+	if (!burrow_mark_open(&s->marker, s->cycle->heap))
+		return;
+	burrow_print(STDERR_FILENO,
+		     "burrow: out of memory: none for the collector\n");
+	abort();
+}
+
+/* Last of all in a stop; everything reachable is marked. */
+static void mark_end(struct state *s)
+{
+	struct burrow_heap *heap = s->cycle->heap;
+
+	if (s->cycle->config->verify)
+		burrow_verify(heap);
+	burrow_weak_dead(heap);
+	burrow_mark_close(&s->marker);
+	burrow_heap_mark_end(heap);
+}
+
+static void begin(void *arg)
+{
+	struct state *s = arg;
+
+	mark_begin(s);
+	grey_roots(s);
+}
+
+static void finish(void *arg)
+{
+	struct state *s = arg;
+
+	s->cycle->dirty = harvest_all(s);
+	grey_roots(s);
+	burrow_work_stopped(&s->marker);
+	mark_end(s);
+}
+
+static void all(void *arg)
+{
+	struct state *s = arg;
+
+	mark_begin(s);
+	grey_roots(s);
+	burrow_work_stopped(&s->marker);
+	mark_end(s);
+}
+
+/* Ranges that are registered stay while we look; see roots.c. */
+static int64_t stop(struct state *s, void (*fn)(void *arg))
+{
+	int64_t from;
+
+	burrow_stacks_prepare();
+	burrow_roots_lock();
+	from = burrow_now();
+	burrow_stop(fn, s);
+	from = burrow_now() - from;
+	burrow_roots_unlock();
+	return from;
+}
+
+static void clean(struct state *s)
+{
+	struct burrow_cycle *c = s->cycle;
+	uint64_t pages, last = UINT64_MAX;
+
+	for (c->rounds = 0; c->rounds < ROUNDS; c->rounds++) {
+		pages = harvest_all(s);
+		burrow_work_beside(&s->marker, c);
+		if (pages <= PAGES_FEW || pages > last - last / 8)
+			break;
+		last = pages;
+	}
+}
+
+static void beside(struct state *s)
+{
+	struct burrow_cycle *c = s->cycle;
+
+	c->pauses[0] = stop(s, begin);
+	burrow_work_beside(&s->marker, c);
+	clean(s);
+	c->pauses[1] = stop(s, finish);
+}
+
+static int64_t cpu_now(void)
+{
+	struct timespec ts = { 0 };
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+void burrow_cycle_run(struct burrow_cycle *c,
+		      const struct burrow_tracker *tracker)
+{
+	struct state s = { .cycle = c, .tracker = tracker };
+	struct burrow_heap_counts counts;
+	int64_t cpu = cpu_now();
+
+	burrow_heap_sweep_all(c->heap);
+	c->at = burrow_now();
+	burrow_heap_count(c->heap, &counts);
+	c->allocated = counts.allocated;
+	if (tracker)
+		burrow_heap_tracked(c->heap, arm, &s);
+	if (s.tracker)
+		beside(&s);
+	else
+		c->pauses[0] = stop(&s, all);
+	burrow_heap_count(c->heap, &counts);
+	c->allocated = counts.allocated - c->allocated;
+	c->live = counts.live;
+	c->mark_ns = burrow_now() - c->at;
+	c->cpu_ns += cpu_now() - cpu;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The collector, to the rest of the runtime and among its own files.
+ *
+ * A thread of its own drives it (collector.c): it takes requests and runs one
+ * cycle after another (cycle.c). It is no thread of the runtime: it holds no
+ * processor and runs no goroutine. It is started by the monitor when the first
+ * cycle is wanted.
+ */
+#ifndef BURROW_GC_GC_H
+#define BURROW_GC_GC_H
+
+#include "../heap/heap.h"
+#include "config.h"
+#include "pacer.h"
+#include "roots.h"
+
+struct burrow_stats;
+struct burrow_thread;
+
+/* What the heap is to call: collector.c. */
+extern const struct burrow_heap_hooks burrow_gc_hooks;
+
+/* open: the heap is there. close: nobody starts a cycle any more. */
+void burrow_gc_open(const struct burrow_gc_config *config,
+		    struct burrow_heap *heap);
+void burrow_gc_close(void);
+
+/* By the monitor: starts the thread that somebody wants. */
+void burrow_gc_man(void);
+
+/* Around fork(), and in the child, which has no collector. */
+void burrow_gc_fork(void);
+void burrow_gc_fork_parent(void);
+void burrow_gc_fork_child(void);
+
+/* The collector's part; with runtime.lock. */
+void burrow_gc_read_stats(struct burrow_stats *stats);
+
+/**
+ * struct burrow_cycle - one of them, and what it took
+ * @heap:	what is collected
+ * @config:	how
+ * @number:	of the cycle, the first is 1
+ * @forced:	somebody waits for it: no regard for others
+ * @at:		burrow_now() when it began
+ * @allocated:	bytes allocated while it ran
+ * @mark_ns:	from the first stop to the last
+ * @cpu_ns:	of the collector's threads
+ * @pauses:	of its two stops (one where nothing tracks writes)
+ * @dirty:	pages that were scanned again in the last stop
+ * @rounds:	of pre-cleaning
+ * @before:	bytes of the heap when it began
+ * @peak:	when it ended
+ * @live:	bytes marked
+ * @goal:	of the pacer when it began
+ */
+struct burrow_cycle {
+	struct burrow_heap *heap;
+	const struct burrow_gc_config *config;
+	uint64_t number;
+	bool forced;
+	int64_t at;
+	uint64_t allocated;
+	int64_t mark_ns;
+	int64_t cpu_ns;
+	int64_t pauses[2];
+	uint64_t dirty;
+	uint32_t rounds;
+	uint64_t before;
+	uint64_t peak;
+	uint64_t live;
+	uint64_t goal;
+};
+
+/* cycle.c: on the collector's thread. @tracker: of writes, or NULL. */
+struct burrow_tracker;
+
+void burrow_cycle_run(struct burrow_cycle *cycle,
+		      const struct burrow_tracker *tracker);
+
+/* collector.c: the heap is as large as it should be when the cycle ends. */
+bool burrow_gc_is_late(void);
+
+#endif /* BURROW_GC_GC_H */

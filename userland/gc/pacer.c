@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The pacer, as pacer.h describes it. The goal is Go's (its pacer redesign of
+ * 2021: roots count as well); the runway is simpler.
+ */
+#include "pacer.h"
+
+#define HEADROOM 32 /* a part of the limit that is left for what we don't see */
+
+static uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* a * b / c, or the largest there is. */
+static uint64_t scale(uint64_t a, uint64_t b, uint64_t c)
+{
+	unsigned __int128 n = (unsigned __int128)a * b / c;
+
+	return n > UINT64_MAX ? UINT64_MAX : n;
+}
+
+static uint64_t add(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static uint64_t goal_of_percent(const struct burrow_pacer *p)
+{
+	uint64_t goal;
+
+	if (p->percent < 0)
+		return UINT64_MAX;
+	goal = add(p->live, scale(add(p->live, p->roots), p->percent, 100));
+	return max(goal, scale(BURROW_PACER_MINIMUM, p->percent, 100));
+}
+
+static uint64_t goal_of_limit(const struct burrow_pacer *p)
+{
+	uint64_t room;
+
+	if (!p->limit)
+		return UINT64_MAX;
+	room = p->limit - p->limit / HEADROOM;
+	room = room > p->overhead ? room - p->overhead : 0;
+	return max(room, add(p->live, max(p->live / 8, 64 << 10)));
+}
+
+static void decide(struct burrow_pacer *p)
+{
+	uint64_t growth, ahead;
+
+	p->goal = min(goal_of_percent(p), goal_of_limit(p));
+	if (p->goal == UINT64_MAX) {
+		p->trigger = UINT64_MAX;
+		return;
+	}
+	growth = p->goal > p->live ? p->goal - p->live : 0;
+	/* From a twentieth to the half of the growth, and a bit of slack. */
+	ahead = add(p->runway, p->runway / 8);
+	ahead = min(max(ahead, growth / 20), growth / 2);
+	p->trigger = p->live + growth - ahead;
+}
+
+void burrow_pacer_open(struct burrow_pacer *p, int percent, uint64_t limit)
+{
+	*p = (struct burrow_pacer){ .percent = percent, .limit = limit };
+	decide(p);
+}
+
+void burrow_pacer_set(struct burrow_pacer *p, int percent, uint64_t limit)
+{
+	p->percent = percent;
+	p->limit = limit;
+	decide(p);
+}
+
+void burrow_pacer_cycle(struct burrow_pacer *p,
+			const struct burrow_pacer_end *end)
+{
+	p->live = end->live;
+	p->roots = end->roots;
+	p->overhead = end->overhead;
+	/* Up at once, down by halves: too early costs less than too late. */
+	p->runway = max(end->allocated,
+			p->runway / 2 + end->allocated / 2);
+	decide(p);
+}
+
+uint64_t burrow_pacer_assist(const struct burrow_pacer *p, uint64_t heap,
+			     uint64_t marked, uint64_t bytes)
+{
+	uint64_t work, room;
+
+	/* As much as last time is to be marked, and it may have grown. */
+	work = add(p->live, p->live / 8);
+	work = work > marked ? work - marked : 0;
+	room = p->goal > heap ? p->goal - heap : 0;
+	if (!work && room)
+		return 0;
+	if (!room)
+		return BURROW_PACER_ASSIST_MAX;
+	return min(scale(work, bytes, room), BURROW_PACER_ASSIST_MAX);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * When a cycle begins, and how hard allocation must help it: arithmetic alone,
+ * so that a simulator can drive it.
+ *
+ * After a cycle the heap may grow by a percentage of what was live and of the
+ * roots, to the goal. The next cycle should be through when the heap is that
+ * large, so it begins earlier, at the trigger, by as much as was allocated while
+ * the last ones ran (the runway). If allocation is faster than that, it has to
+ * mark for what it takes: assists.
+ *
+ * A memory limit lowers the goal, but not below an eighth above what is live:
+ * a heap that does not fit does not keep the CPU at marking for ever.
+ *
+ * One caller at a time. Sizes are bytes of heap as the pacer counts them: what
+ * the last cycle left, and what was allocated since.
+ */
+#ifndef BURROW_PACER_H
+#define BURROW_PACER_H
+
+#include <stdint.h>
+
+#define BURROW_PACER_MINIMUM (4ULL << 20) /* of the goal, at 100 percent */
+#define BURROW_PACER_ASSIST_MAX (64ULL << 10) /* of one allocation */
+
+/**
+ * struct burrow_pacer - what it knows
+ * @percent:	growth that is allowed; negative: any
+ * @limit:	of all memory, 0: none
+ * @live:	after the last cycle
+ * @roots:	bytes of roots, then
+ * @overhead:	bytes outside of the heap that count for the limit, then
+ * @runway:	bytes allocated while a cycle runs, smoothed
+ * @goal:	heap at which the next cycle should be through
+ * @trigger:	heap at which it begins
+ */
+struct burrow_pacer {
+	int percent;
+	uint64_t limit;
+	uint64_t live;
+	uint64_t roots;
+	uint64_t overhead;
+	uint64_t runway;
+	uint64_t goal;
+	uint64_t trigger;
+};
+
+void burrow_pacer_open(struct burrow_pacer *p, int percent, uint64_t limit);
+
+/* New settings, from now on. */
+void burrow_pacer_set(struct burrow_pacer *p, int percent, uint64_t limit);
+
+/**
+ * struct burrow_pacer_end - what a cycle found
+ * @live:	bytes that it marked
+ * @roots:	bytes of roots
+ * @overhead:	bytes outside of the heap that count for the limit
+ * @allocated:	bytes allocated while it ran
+ */
+struct burrow_pacer_end {
+	uint64_t live;
+	uint64_t roots;
+	uint64_t overhead;
+	uint64_t allocated;
+};
+
+void burrow_pacer_cycle(struct burrow_pacer *p,
+			const struct burrow_pacer_end *end);
+
+/*
+ * How many bytes an allocation of @bytes should mark, with a heap of @heap and
+ * @marked marked so far: as much as brings both to their ends together.
+ */
+uint64_t burrow_pacer_assist(const struct burrow_pacer *p, uint64_t heap,
+			     uint64_t marked, uint64_t bytes);
+
+#endif /* BURROW_PACER_H */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where marking begins: memory outside of the heap whose words may point into
+ * it. All of it is looked at conservatively, aligned words only.
+ */
+#ifndef BURROW_ROOTS_H
+#define BURROW_ROOTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Called with each range of roots. */
+typedef void burrow_root_fn(void *arg, const void *low, const void *high);
+
+/*
+ * All roots, in a full stop (stop.h), whose caller has burrow_roots_lock():
+ * registered ranges stay what they are, and mapped.
+ */
+void burrow_roots_lock(void);
+void burrow_roots_unlock(void);
+void burrow_roots_each(burrow_root_fn *fn, void *arg);
+
+/* Bytes in them, by kind, as burrow_roots_each() last saw them. */
+struct burrow_roots_count {
+	uint64_t stacks;
+	uint64_t statics;
+	uint64_t others;
+};
+
+extern struct burrow_roots_count burrow_roots_count;
+
+/*
+ * stacks.c: of goroutines and of threads, registers included. caller: by the
+ * thread that called burrow_run(), for as long as it does not return;
+ * prepare: before a stop.
+ */
+void burrow_stacks_caller(void);
+void burrow_stacks_prepare(void);
+void burrow_stacks_each(burrow_root_fn *fn, void *arg);
+
+#endif /* BURROW_ROOTS_H */

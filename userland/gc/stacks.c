@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Stacks as roots: the live part of each, and the registers.
+ *
+ * A goroutine that does not run has its registers on its stack, above its saved
+ * stack pointer; one that has not run yet has its argument. One that runs has
+ * them where the stop signal put them, and its stack is live from the stack
+ * pointer of that moment, less the red zone. In burrow_blocking() it has two:
+ * the upper part of the thread's own as well, above what goroutine.context says
+ * of its first one.
+ *
+ * A thread may be on neither, in a handler of the program's on the signal stack,
+ * or on a stack that the program made itself. Then all of its goroutine's stack
+ * counts as live, for we do not know where it was; and what the program keeps
+ * on stacks of its own making it must register.
+ *
+ * The stack of who called burrow_run() is live from there up.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "../sched/sched.h"
+#include "roots.h"
+#include "stop.h"
+
+#if defined(__x86_64__)
+#define RED_ZONE 128
+#define XSTATE_MAGIC 0x46505853 /* <asm/sigcontext.h>: FP_XSTATE_MAGIC1 */
+#define XSTATE_AT 464 /* where the frame says how long it is */
+#define XSTATE_LEAST 512
+#else
+#define RED_ZONE 0
+#endif
+
+static pthread_t caller;
+static const char *caller_low;
+static const char *caller_high; /* NULL: not known yet */
+
+__attribute__((noinline)) void burrow_stacks_caller(void)
+{
+	caller = pthread_self();
+	caller_low = __builtin_frame_address(0);
+	caller_high = NULL;
+}
+
+/* Of the first thread glibc reads it from /proc: not in a stop. */
+void burrow_stacks_prepare(void)
+{
+	pthread_attr_t attr;
+	size_t size;
+	void *low;
+
+	if (caller_high || pthread_getattr_np(caller, &attr))
+		return;
+	if (!pthread_attr_getstack(&attr, &low, &size))
+		caller_high = (char *)low + size;
+	pthread_attr_destroy(&attr);
+}
+
+/* A range of addresses; empty where high is not above low. */
+struct range {
+	const char *low;
+	const char *high;
+};
+
+static bool holds(const struct range *range, const char *address)
+{
+	return address >= range->low && address < range->high;
+}
+
+/* Lowers @low to @address if that is in the range. */
+static void lower(const char **low, const struct range *range,
+		  const char *address)
+{
+	if (holds(range, address) && (!*low || address < *low))
+		*low = address;
+}
+
+static struct range slot_of(const struct goroutine *g)
+{
+	return (struct range){
+		burrow_stack_low(&g->stack) + g->stack.arena->guard,
+		burrow_stack_top(&g->stack),
+	};
+}
+
+static struct range own_of(const struct burrow_thread *t)
+{
+	return (struct range){ t->stack_low, t->loop.context };
+}
+
+static const char *stack_pointer(const ucontext_t *uc)
+{
+#if defined(__x86_64__)
+	return (const char *)uc->uc_mcontext.gregs[REG_RSP] - RED_ZONE;
+#else
+	return (const char *)uc->uc_mcontext.sp - RED_ZONE;
+#endif
+}
+
+/* General registers lie in the frame itself, the others may lie beside it. */
+static void registers(const ucontext_t *uc, burrow_root_fn *fn, void *arg)
+{
+#if defined(__x86_64__)
+	const char *state = (const char *)uc->uc_mcontext.fpregs;
+	uint32_t said[2] = { 0 }, size = XSTATE_LEAST;
+
+	if (state) {
+		memcpy(said, state + XSTATE_AT, sizeof(said));
+		if (said[0] == XSTATE_MAGIC)
+			size = said[1];
+		fn(arg, state, state + size);
+	}
+#endif
+	fn(arg, uc, uc + 1);
+}
+
+static void standing(const struct burrow_thread *t, burrow_root_fn *fn,
+		     void *arg)
+{
+	const struct goroutine *g = t->current;
+	const struct range slot = slot_of(g), own = own_of(t);
+	const struct range signal = { t->signal_stack, t->signal_top };
+	const char *sp = stack_pointer(t->stop_context);
+	const char *low = NULL, *own_low = NULL;
+
+	registers(t->stop_context, fn, arg);
+	lower(&own_low, &own, sp);
+	lower(&own_low, &own, t->stop_frame);
+	lower(&low, &slot, sp);
+	lower(&low, &slot, t->stop_frame);
+	if (own_low || t->attention & ATTENTION_BLOCKING)
+		lower(&low, &slot, g->context);
+	if (holds(&signal, sp)) {
+		/* A handler of the program's: where was it called? */
+		fn(arg, sp, signal.high);
+		low = slot.low;
+		if (t->attention & ATTENTION_BLOCKING)
+			own_low = own.low;
+	}
+	fn(arg, low ? low : slot.low, slot.high);
+	if (own_low)
+		fn(arg, own_low, own.high);
+}
+
+static void of_thread(const struct burrow_thread *t, burrow_root_fn *fn,
+		      void *arg)
+{
+	const struct goroutine *g = t->current;
+
+	if (g == &t->loop)
+		return;
+	if (__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE) == STOP_STANDS)
+		standing(t, fn, arg);
+	else
+		fn(arg, g->context, burrow_stack_top(&g->stack));
+}
+
+/**
+ * struct walk - where to go with what is found
+ * @fn:		the function
+ * @arg:	its argument
+ */
+struct walk {
+	burrow_root_fn *fn;
+	void *arg;
+};
+
+/* Those that run are their threads' business. */
+static void of_goroutine(struct goroutine *g, void *arg)
+{
+	struct walk *walk = arg;
+
+	if (g->state == GOROUTINE_RUNNING)
+		return;
+	if (g->stack.arena)
+		walk->fn(walk->arg, g->context, burrow_stack_top(&g->stack));
+	else
+		walk->fn(walk->arg, &g->arg, &g->arg + 1);
+}
+
+void burrow_stacks_each(burrow_root_fn *fn, void *arg)
+{
+	struct walk walk = { fn, arg };
+	const struct burrow_thread *t;
+
+	goroutine_each(of_goroutine, &walk);
+	for (t = __atomic_load_n(&burrow_runtime.threads, __ATOMIC_ACQUIRE); t;
+	     t = t->next)
+		of_thread(t, fn, arg);
+	if (caller_high)
+		fn(arg, caller_low, caller_high);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which pages were written.
+ *
+ * While marking runs beside the program, an object that was scanned may get a
+ * pointer to one that was not. So the pages of the tracked half of the heap are
+ * armed before marking begins, and harvested: those written since are scanned
+ * once more. What does the work is behind struct burrow_tracker, a file each;
+ * where neither works, marking stops the world. The same objects live on all.
+ *
+ * By the collector's thread alone.
+ */
+#ifndef BURROW_TRACK_H
+#define BURROW_TRACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Called with each run of pages that were written, in order. */
+typedef void burrow_dirty_fn(char *low, char *high, void *arg);
+
+/**
+ * struct burrow_tracker - a way to know
+ * @name:	of it
+ * @open:	@fd: of the module's context, or -1. 0 or a negative errno
+ * @close:	nothing is armed any more
+ * @watch:	a range of the heap's that will be armed and harvested in parts,
+ *		mapped, writable or not; once. 0 or a negative errno
+ * @arm:	from here on writes to these pages are seen, but for pages that
+ *		have never been touched, which hold zeroes. 0 or a negative errno
+ * @harvest:	calls @fn with the pages written since they were armed, or
+ *		harvested, and arms them again; pages that never were armed count
+ *		as written. @fn may be called before the rest is harvested. 0 or a
+ *		negative errno: then any page may have been written
+ */
+struct burrow_tracker {
+	const char *name;
+	int (*open)(int fd);
+	void (*close)(void);
+	int (*watch)(char *low, char *high);
+	int (*arm)(char *low, char *high);
+	int (*harvest)(char *low, char *high, burrow_dirty_fn *fn, void *arg);
+};
+
+extern const struct burrow_tracker burrow_track_uffd;
+
+/* All there are, best first, NULL at the end. */
+extern const struct burrow_tracker *const burrow_trackers[];
+
+/* Tries one on memory of its own; NULL if it does what it should, else why. */
+const char *burrow_track_try(const struct burrow_tracker *tracker);
+
+#endif /* BURROW_TRACK_H */

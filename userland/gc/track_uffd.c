@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Tracking by userfaultfd and PAGEMAP_SCAN, Linux 6.7 or later.
+ *
+ * Pages are write-protected asynchronously: the first write takes a fault that
+ * the kernel resolves by itself. PAGEMAP_SCAN lists the pages that lost their
+ * protection, or never had one, and puts it back in the same call. Nothing ever
+ * reads the descriptor. Writes by the kernel on the program's behalf count too.
+ *
+ * A page that was never touched is no page to either call; what is written to
+ * it makes it one without protection. So arming costs by the pages there are.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "track.h"
+
+/* Newer than the headers that we may be built with: <linux/userfaultfd.h>. */
+#define FEATURE_WP_ASYNC (1ULL << 15)
+#define USER_MODE_ONLY 1
+
+/* <linux/fs.h> of Linux 6.7 */
+struct scan_region {
+	uint64_t start;
+	uint64_t end;
+	uint64_t categories;
+};
+
+struct scan_arg {
+	uint64_t size;
+	uint64_t flags;
+	uint64_t start;
+	uint64_t end;
+	uint64_t walk_end;
+	uint64_t vec;
+	uint64_t vec_len;
+	uint64_t max_pages;
+	uint64_t category_inverted;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+};
+
+#define SCAN _IOWR('f', 16, struct scan_arg)
+#define SCAN_WP_MATCHING 1
+#define SCAN_CHECK_WPASYNC 2
+#define SCAN_WRITTEN (1 << 1)
+
+#define REGIONS 512
+
+static int uffd = -1, pagemap = -1;
+
+static void uffd_close(void)
+{
+	if (uffd >= 0)
+		close(uffd);
+	if (pagemap >= 0)
+		close(pagemap);
+	uffd = -1;
+	pagemap = -1;
+}
+
+static int uffd_open(int fd)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = FEATURE_WP_ASYNC,
+	};
+	int err;
+
+	(void)fd;
+	/* Faults of the kernel's own are resolved all the same. */
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY);
+	if (uffd < 0)
+		return -errno;
+	if (!ioctl(uffd, UFFDIO_API, &api)) {
+		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+		if (pagemap >= 0)
+			return 0;
+	}
+	err = errno;
+	uffd_close();
+	return -err;
+}
+
+static int uffd_watch(char *low, char *high)
+{
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)low, high - low },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? -errno : 0;
+}
+
+static int uffd_harvest(char *low, char *high, burrow_dirty_fn *fn, void *arg)
+{
+	struct scan_region regions[REGIONS];
+	struct scan_arg scan = {
+		.size = sizeof(scan),
+		.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+		.start = (uintptr_t)low,
+		.end = (uintptr_t)high,
+		.vec = (uintptr_t)regions,
+		.vec_len = REGIONS,
+		.category_mask = SCAN_WRITTEN,
+		.return_mask = SCAN_WRITTEN,
+	};
+	int i, n;
+
+	while (scan.start < scan.end) {
+		n = ioctl(pagemap, SCAN, &scan);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		for (i = 0; i < n; i++)
+			fn((char *)regions[i].start, (char *)regions[i].end,
+			   arg);
+		scan.start = scan.walk_end;
+	}
+	return 0;
+}
+
+static void ignore(char *low, char *high, void *arg)
+{
+	(void)low;
+	(void)high;
+	(void)arg;
+}
+
+/* What was written is what lacks protection: the same call arms. */
+static int uffd_arm(char *low, char *high)
+{
+	return uffd_harvest(low, high, ignore, NULL);
+}
+
+const struct burrow_tracker burrow_track_uffd = {
+	.name = "userfaultfd",
+	.open = uffd_open,
+	.close = uffd_close,
+	.watch = uffd_watch,
+	.arm = uffd_arm,
+	.harvest = uffd_harvest,
+};

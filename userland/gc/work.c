@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The collector's share of the CPUs.
+ *
+ * Where a processor is idle, or somebody waits for the cycle, or the program
+ * allocates faster than we mark, the collector works on. Otherwise it takes a
+ * quarter of what the processors have: it sleeps between slices of work.
+ */
+#define _GNU_SOURCE
+#include <time.h>
+
+#include "../sched/sched.h"
+#include "work.h"
+
+#define SLICE_BYTES (128UL << 10) /* scanned between looks at the clock */
+#define SLICE_NS 500000LL /* worked between sleeps */
+#define SHARE 4 /* a part of all processors' time */
+
+/* Nobody is kept from running by our working on. */
+static bool may_go_on(const struct burrow_cycle *cycle)
+{
+	return cycle->forced || burrow_gc_is_late() ||
+	       __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED);
+}
+
+/* So long that what was worked is a quarter of what all processors had. */
+static void rest(int64_t worked)
+{
+	int procs = burrow_runtime.nr_procs;
+	struct timespec ts = { 0 };
+	int64_t ns;
+
+	if (procs >= SHARE)
+		return;
+	ns = worked * (SHARE - procs) / procs;
+	ts.tv_sec = ns / 1000000000;
+	ts.tv_nsec = ns % 1000000000;
+	nanosleep(&ts, NULL);
+}
+
+void burrow_work_beside(struct burrow_marker *m,
+			const struct burrow_cycle *cycle)
+{
+	int64_t from = burrow_now(), now;
+
+	while (burrow_mark_drain(m, SLICE_BYTES)) {
+		if (may_go_on(cycle))
+			continue;
+		now = burrow_now();
+		if (now - from < SLICE_NS)
+			continue;
+		/* Those who allocate may help meanwhile. */
+		burrow_mark_share(m);
+		rest(now - from);
+		from = burrow_now();
+	}
+}
+
+void burrow_work_stopped(struct burrow_marker *m)
+{
+	while (burrow_mark_drain(m, SIZE_MAX))
+		;
+}
