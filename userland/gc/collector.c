@@ -26,6 +26,7 @@
 
 #include "../debug/print.h"
 #include "../sched/sched.h"
+#include "assist.h"
 #include "gc.h"
 #include "stop.h"
 #include "track.h"
@@ -174,12 +175,26 @@ static bool is_blocking(const struct burrow_thread *self)
 	       ATTENTION_BLOCKING;
 }
 
-/* Under stress whoever comes with the right number waits for a cycle. */
+/* A cycle is wanted, or under way. The thread that it comes back on. */
+static struct burrow_thread *help(struct burrow_thread *self, size_t bytes)
+{
+	const struct burrow_pacer pacer = {
+		.live = __atomic_load_n(&gc.live, __ATOMIC_RELAXED),
+		.goal = __atomic_load_n(&gc.goal, __ATOMIC_RELAXED),
+	};
+
+	return burrow_assist(self, gc.heap, &pacer, heap_now(), bytes);
+}
+
+/*
+ * The heap calls this at each refill from the trigger on, and at each while a
+ * cycle runs. Under stress whoever comes with the right number waits for a
+ * cycle.
+ */
 static struct burrow_thread *soon(struct burrow_thread *self, size_t bytes)
 {
 	uint32_t stress = gc.config.stress;
 
-	(void)bytes;
 	if (stress) {
 		if (__atomic_add_fetch(&gc.refills, 1, __ATOMIC_RELAXED) %
 				    stress ||
@@ -189,7 +204,7 @@ static struct burrow_thread *soon(struct burrow_thread *self, size_t bytes)
 	}
 	if (__atomic_load_n(&gc.wanted, __ATOMIC_RELAXED) !=
 	    __atomic_load_n(&gc.done, __ATOMIC_RELAXED))
-		return self;
+		return help(self, bytes);
 	pthread_mutex_lock(&gc.lock);
 	if (gc.done == gc.begun)
 		ask();
@@ -366,7 +381,7 @@ static void run_cycle(void)
 	struct burrow_heap_counts counts;
 	struct waiter *woken;
 
-	burrow_heap_trigger(gc.heap, gc.config.stress ? 0 : UINT64_MAX);
+	burrow_heap_trigger(gc.heap, 0);
 	pthread_mutex_unlock(&gc.lock);
 	c.before = heap_now();
 	burrow_cycle_run(&c, gc.tracker);
@@ -536,7 +551,7 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 }
 
 /* A cycle that runs is finished first; threads may stop for it meanwhile. */
-void burrow_gc_close(void)
+void burrow_gc_quit(void)
 {
 	bool manned;
 
@@ -550,6 +565,12 @@ void burrow_gc_close(void)
 		pthread_join(gc.thread, NULL);
 	pthread_mutex_lock(&gc.lock);
 	gc.manned = false;
+	pthread_mutex_unlock(&gc.lock);
+}
+
+void burrow_gc_close(void)
+{
+	pthread_mutex_lock(&gc.lock);
 	gc.heap = NULL;
 	pthread_mutex_unlock(&gc.lock);
 	burrow_weak_close();

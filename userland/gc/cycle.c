@@ -31,6 +31,7 @@
 
 #include "../debug/print.h"
 #include "../sched/sched.h"
+#include "assist.h"
 #include "gc.h"
 #include "stop.h"
 #include "track.h"
@@ -125,6 +126,7 @@ static void grey_roots(struct state *s)
 static void mark_begin(struct state *s)
 {
 	burrow_heap_mark_begin(s->cycle->heap);
+	burrow_assist_open(s->cycle->heap);
 	if (!burrow_mark_open(&s->marker, s->cycle->heap))
 		return;
 	burrow_print(STDERR_FILENO,
@@ -140,6 +142,7 @@ static void mark_end(struct state *s)
 	if (s->cycle->config->verify)
 		burrow_verify(heap);
 	burrow_weak_dead(heap);
+	burrow_assist_close();
 	burrow_mark_close(&s->marker);
 	burrow_heap_mark_end(heap);
 }

@@ -21,9 +21,13 @@ struct burrow_thread;
 /* What the heap is to call: collector.c. */
 extern const struct burrow_heap_hooks burrow_gc_hooks;
 
-/* open: the heap is there. close: nobody starts a cycle any more. */
+/*
+ * open: the heap is there. quit: the thread ends; who waits for a cycle waits
+ * for ever. close: no goroutine runs any more.
+ */
 void burrow_gc_open(const struct burrow_gc_config *config,
 		    struct burrow_heap *heap);
+void burrow_gc_quit(void);
 void burrow_gc_close(void);
 
 /* By the monitor: starts the thread that somebody wants. */

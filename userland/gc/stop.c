@@ -18,12 +18,16 @@
  * was held back meanwhile.
  *
  * A thread that blocks the signal can't be stopped, and nothing can be freed as
- * long as it runs: it is named after a second, and waited for.
+ * long as it runs: it is named after a second, and waited for. One that does not
+ * may just be given no CPU: it is named after ten.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,17 +39,21 @@
 #include "images.h"
 #include "stop.h"
 
-#define PATIENCE_NS 1000000000LL
+#define PATIENCE 1 /* seconds */
+#define WAITS 10 /* so long before a thread that just gets no CPU is named */
 #define SPINS 2000 /* looks before we sleep; a signal takes some 5 us */
 
 static uint32_t standing; /* threads that stand; a futex */
 static uint32_t released; /* stops that have ended; a futex */
 static uint32_t asked;
 
-static void futex_wait(uint32_t *word, uint32_t value,
+/* True: the time was up. */
+static bool futex_wait(uint32_t *word, uint32_t value,
 		       const struct timespec *ts)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, ts, NULL, 0);
+	return syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, ts, NULL,
+		       0) &&
+	       errno == ETIMEDOUT;
 }
 
 static void futex_wake(uint32_t *word, int n)
@@ -105,28 +113,51 @@ static void ask(struct burrow_thread *t)
 		asked++;
 }
 
-static void name_missing(void)
+/* As /proc says: the signals a thread blocks, in hexadecimal behind a name. */
+static bool blocks_signal(pid_t tid)
+{
+	char path[64], text[2048];
+	const char *at;
+	ssize_t n = -1;
+	int fd;
+
+	burrow_format(path, sizeof(path), 0, "/proc/self/task/%d/status", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	text[n < 0 ? 0 : n] = '\0';
+	at = strstr(text, "SigBlk:");
+	return at && strtoull(at + 7, NULL, 16) >> (burrow_stop_signal - 1) & 1;
+}
+
+/* Those that block the signal; in the end all. */
+static bool name_missing(bool all)
 {
 	struct burrow_thread *t;
+	bool named = false;
 
 	for (t = burrow_runtime.threads; t; t = t->next) {
-		if (__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE) != STOP_ASKED)
+		if (__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE) != STOP_ASKED ||
+		    !(all || blocks_signal(t->tid)))
 			continue;
+		named = true;
 		burrow_print(
 			STDERR_FILENO,
 			"burrow: goroutine %lu%s%s%s: its thread %d does not stop for the collector: is signal %d blocked there? Code that touches no collected memory may run in burrow_blocking_nogc()\n",
 			t->current->id, BURROW_NAME_ARGS(t->current), t->tid,
 			burrow_stop_signal);
 	}
+	return named;
 }
 
 static void wait_until_all_stand(void)
 {
-	const struct timespec patience = { .tv_sec = 1 };
-	int64_t until = burrow_now() + PATIENCE_NS;
+	const struct timespec patience = { .tv_sec = PATIENCE };
 	bool named = false;
 	uint32_t have;
-	int i;
+	int i, waits = 0;
 
 	for (i = 0; i < SPINS; i++) {
 		if (__atomic_load_n(&standing, __ATOMIC_ACQUIRE) == asked)
@@ -134,12 +165,8 @@ static void wait_until_all_stand(void)
 		burrow_arch_relax();
 	}
 	while ((have = __atomic_load_n(&standing, __ATOMIC_ACQUIRE)) < asked) {
-		futex_wait(&standing, have, &patience);
-		if (named || burrow_now() < until ||
-		    __atomic_load_n(&standing, __ATOMIC_ACQUIRE) == asked)
-			continue;
-		name_missing();
-		named = true;
+		if (futex_wait(&standing, have, &patience) && !named)
+			named = name_missing(++waits == WAITS);
 	}
 }
 

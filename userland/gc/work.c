@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "../sched/sched.h"
+#include "assist.h"
 #include "work.h"
 
 #define SLICE_BYTES (128UL << 10) /* scanned between looks at the clock */
@@ -42,8 +43,11 @@ void burrow_work_beside(struct burrow_marker *m,
 			const struct burrow_cycle *cycle)
 {
 	int64_t from = burrow_now(), now;
+	uint64_t told = m->bytes;
 
 	while (burrow_mark_drain(m, SLICE_BYTES)) {
+		burrow_assist_marked(m->bytes - told);
+		told = m->bytes;
 		if (may_go_on(cycle))
 			continue;
 		now = burrow_now();
