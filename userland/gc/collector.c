@@ -36,6 +36,7 @@
 #define SWEEP_BYTES (1UL << 20) /* between looks for a request */
 #define SCAVENGE_NS 1000000000LL
 #define SCAVENGE_PART 8 /* of what is too much, each time */
+#define STACK_LEAST 4096UL /* bytes that each has */
 #define KEEP_PART 10 /* of the goal that is kept free beyond it */
 
 /**
@@ -69,6 +70,7 @@ struct waiter {
  * @live:	bytes of heap after the last cycle
  * @allocated:	heap's count of bytes allocated then; both atomic
  * @goal:	of the pacer; atomic
+ * @trigger:	of the pacer; atomic
  * @refills:	counted under stress; atomic
  * @heap:	what is collected; NULL: no run
  * @tracker:	of writes, or NULL; the thread's
@@ -92,6 +94,7 @@ static struct collector {
 	uint64_t live;
 	uint64_t allocated;
 	uint64_t goal;
+	uint64_t trigger;
 	uint32_t refills;
 	struct burrow_heap *heap;
 	const struct burrow_tracker *tracker;
@@ -135,6 +138,7 @@ static void set_trigger(void)
 	uint64_t trigger = gc.pacer.trigger;
 
 	__atomic_store_n(&gc.goal, gc.pacer.goal, __ATOMIC_RELAXED);
+	__atomic_store_n(&gc.trigger, trigger, __ATOMIC_RELAXED);
 	if (gc.config.stress) {
 		trigger = 0;
 	} else if (trigger != UINT64_MAX) {
@@ -181,6 +185,7 @@ static struct burrow_thread *help(struct burrow_thread *self, size_t bytes)
 	const struct burrow_pacer pacer = {
 		.live = __atomic_load_n(&gc.live, __ATOMIC_RELAXED),
 		.goal = __atomic_load_n(&gc.goal, __ATOMIC_RELAXED),
+		.trigger = __atomic_load_n(&gc.trigger, __ATOMIC_RELAXED),
 	};
 
 	return burrow_assist(self, gc.heap, &pacer, heap_now(), bytes);
@@ -315,13 +320,11 @@ static void wake_all(struct waiter *w)
 	}
 }
 
+/* A page at least for each; to ask the system takes long where they are many. */
 static uint64_t stack_bytes(void)
 {
-	struct burrow_stack_pool *pool = burrow_runtime.pool;
-	uint64_t bytes = 0, grows;
-
-	pool->backend->stats(pool, &bytes, &grows);
-	return bytes;
+	return burrow_roots_count.stacks +
+	       burrow_num_goroutines() * STACK_LEAST;
 }
 
 /* Under the lock. */

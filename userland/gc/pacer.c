@@ -62,7 +62,7 @@ static void decide(struct burrow_pacer *p)
 	}
 	growth = p->goal > p->live ? p->goal - p->live : 0;
 	/* From a twentieth to the half of the growth, and a bit of slack. */
-	ahead = add(p->runway, p->runway / 8);
+	ahead = add(p->runway, p->runway / 4);
 	ahead = min(max(ahead, growth / 20), growth / 2);
 	p->trigger = p->live + growth - ahead;
 }
@@ -95,15 +95,15 @@ void burrow_pacer_cycle(struct burrow_pacer *p,
 uint64_t burrow_pacer_assist(const struct burrow_pacer *p, uint64_t heap,
 			     uint64_t marked, uint64_t bytes)
 {
-	uint64_t work, room;
+	uint64_t due, used;
 
-	/* As much as last time is to be marked, and it may have grown. */
-	work = add(p->live, p->live / 8);
-	work = work > marked ? work - marked : 0;
-	room = p->goal > heap ? p->goal - heap : 0;
-	if (!work && room)
-		return 0;
-	if (!room)
+	if (heap >= p->goal)
 		return BURROW_PACER_ASSIST_MAX;
-	return min(scale(work, bytes, room), BURROW_PACER_ASSIST_MAX);
+	/* As much as last time is to be marked; an eighth late is not late. */
+	due = p->live;
+	used = add(heap > p->trigger ? heap - p->trigger : 0, bytes);
+	if (used < p->goal - p->trigger)
+		due = scale(due, used, p->goal - p->trigger);
+	due = due > p->live / 8 ? due - p->live / 8 : 0;
+	return due > marked ? min(due - marked, BURROW_PACER_ASSIST_MAX) : 0;
 }

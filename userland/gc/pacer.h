@@ -69,7 +69,8 @@ void burrow_pacer_cycle(struct burrow_pacer *p,
 
 /*
  * How many bytes an allocation of @bytes should mark, with a heap of @heap and
- * @marked marked so far: as much as brings both to their ends together.
+ * @marked marked so far: as much as marking is behind, on the way from trigger to
+ * goal.
  */
 uint64_t burrow_pacer_assist(const struct burrow_pacer *p, uint64_t heap,
 			     uint64_t marked, uint64_t bytes);

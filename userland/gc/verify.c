@@ -18,7 +18,6 @@
 #include "roots.h"
 #include "verify.h"
 #include "weak.h"
-#pragma weak burrow_heap_pointers
 
 #define ROOM_FIRST (1UL << 16) /* a power of two */
 
