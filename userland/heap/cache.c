@@ -100,16 +100,17 @@ void burrow_cache_account(struct burrow_heap_cache *cache, size_t bytes)
 }
 
 /* Sets @n bits from @index on; markers may set others of a word meanwhile. */
-static void bits_set(uint64_t *bits, uint32_t index, uint32_t n)
+static void bits_set(uint64_t *map, uint32_t first, uint32_t index, uint32_t n)
 {
-	uint64_t mask;
+	uint64_t mask, *word;
 	uint32_t here;
 
-	for (bits += index / 64, index %= 64; n; bits++, index = 0, n -= here) {
-		here = 64 - index < n ? 64 - index : n;
-		mask = here == 64 ? ~0UL : ((1UL << here) - 1) << index;
-		if ((__atomic_load_n(bits, __ATOMIC_RELAXED) & mask) != mask)
-			__atomic_or_fetch(bits, mask, __ATOMIC_RELAXED);
+	for (; n; index += here, n -= here) {
+		word = burrow_bits_word(map, first, index);
+		here = 64 - index % 64 < n ? 64 - index % 64 : n;
+		mask = (here == 64 ? ~0UL : (1UL << here) - 1) << index % 64;
+		if ((__atomic_load_n(word, __ATOMIC_RELAXED) & mask) != mask)
+			__atomic_or_fetch(word, mask, __ATOMIC_RELAXED);
 	}
 }
 
@@ -120,7 +121,7 @@ static uint32_t free_run(const uint64_t *bits, uint32_t at, uint32_t limit)
 	uint64_t word;
 
 	while (end < limit) {
-		word = bits[end / 64] >> end % 64;
+		word = bits[2 * (end / 64)] >> end % 64;
 		if (word) {
 			end += __builtin_ctzl(word);
 			break;
@@ -136,7 +137,7 @@ static uint32_t free_next(const uint64_t *bits, uint32_t at, uint32_t count)
 	uint64_t word;
 
 	while (at < count) {
-		word = ~bits[at / 64] >> at % 64;
+		word = ~bits[2 * (at / 64)] >> at % 64;
 		if (word) {
 			at += __builtin_ctzl(word);
 			break;
@@ -168,7 +169,7 @@ static bool run_take(struct burrow_heap_cache *cache, struct burrow_run *run,
 {
 	struct burrow_heap *heap = cache->heap;
 	struct burrow_span *span = run->span;
-	const uint64_t *allocs = heap->allocs + span->bits;
+	const uint64_t *allocs = burrow_bits_word(heap->allocs, span->bits, 0);
 	uint32_t most = RUN_BYTES / info->size, at, n;
 
 	at = free_next(allocs, span->at, span->count);
@@ -182,9 +183,9 @@ static bool run_take(struct burrow_heap_cache *cache, struct burrow_run *run,
 	span->at = at + n;
 	clear(span, info->size, at, n);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	bits_set(heap->allocs + span->bits, at, n);
+	bits_set(heap->allocs, span->bits, at, n);
 	if (heap->marking)
-		bits_set(heap->marks + span->bits, at, n);
+		bits_set(heap->marks, span->bits, at, n);
 	run->cur = span->start + (size_t)at * info->size;
 	run->end = run->cur + (size_t)n * info->size;
 	burrow_cache_account(cache, run->end - run->cur);
@@ -247,7 +248,7 @@ static void run_blacken(struct burrow_heap_cache *cache, struct burrow_run *run)
 {
 	char *cur = __atomic_load_n(&run->cur, __ATOMIC_RELAXED);
 
-	bits_set(cache->heap->marks + run->span->bits,
+	bits_set(cache->heap->marks, run->span->bits,
 		 (cur - run->span->start) / run->size,
 		 (run->end - cur) / run->size);
 	cache->black += run->end - cur;

@@ -17,7 +17,7 @@
 
 #define RESERVE (1UL << 40)
 #define RESERVE_MIN (64UL << 20)
-#define BITS_WORDS 8 /* of each pool, that a page may need: objects of 16 bytes */
+#define BITS_WORDS (BURROW_HEAP_PAGE / 16 / 64) /* that a page may need, twice */
 
 static struct burrow_heap *heap_now;
 
@@ -55,20 +55,17 @@ static void tables_close(struct burrow_heap *heap)
 
 	table_unmap(heap->pages, pages * sizeof(*heap->pages));
 	table_unmap(heap->spans, pages * sizeof(*heap->spans));
-	table_unmap(heap->pool[0], pages * BURROW_HEAP_PAGE / 128);
-	table_unmap(heap->pool[1], pages * BURROW_HEAP_PAGE / 128);
+	table_unmap(heap->bits, pages * BITS_WORDS * 16);
 }
 
 static int tables_open(struct burrow_heap *heap)
 {
 	size_t pages = heap->bytes >> BURROW_HEAP_SHIFT;
 
-	_Static_assert(BURROW_HEAP_PAGE / 128 == BITS_WORDS * 8, "bits");
 	heap->pages = burrow_table_map(pages * sizeof(*heap->pages));
 	heap->spans = burrow_table_map(pages * sizeof(*heap->spans));
-	heap->pool[0] = burrow_table_map(pages * BURROW_HEAP_PAGE / 128);
-	heap->pool[1] = burrow_table_map(pages * BURROW_HEAP_PAGE / 128);
-	if (heap->pages && heap->spans && heap->pool[0] && heap->pool[1])
+	heap->bits = burrow_table_map(pages * BITS_WORDS * 16);
+	if (heap->pages && heap->spans && heap->bits)
 		return 0;
 	tables_close(heap);
 	return -ENOMEM;
@@ -147,8 +144,8 @@ int burrow_heap_open(struct burrow_heap **out,
 		return ret;
 	}
 	halves_open(heap);
-	heap->allocs = heap->pool[0];
-	heap->marks = heap->pool[1];
+	heap->allocs = heap->bits;
+	heap->marks = heap->bits + 1;
 	pthread_mutex_init(&heap->lock, NULL);
 	*out = heap;
 	return 0;
@@ -195,7 +192,7 @@ bool burrow_heap_find(struct burrow_heap *heap, const void *address,
 			((const char *)address - span->start) / info->size :
 			0;
 	if (index >= span->count ||
-	    !(heap->allocs[page.bits + index / 64] >> index % 64 & 1))
+	    !burrow_bits_test(heap->allocs, page.bits, index))
 		return false;
 	object->size = info->size ? info->size : span->object;
 	object->start = span->start + index * object->size;
@@ -210,9 +207,7 @@ bool burrow_heap_is_marked(struct burrow_heap *heap, const void *address)
 
 	if (!burrow_heap_find(heap, address, &object))
 		return false;
-	return heap->marks[object.span->bits + object.index / 64] >>
-		       object.index % 64 &
-	       1;
+	return burrow_bits_test(heap->marks, object.span->bits, object.index);
 }
 
 bool burrow_heap_marking(const struct burrow_heap *heap)
@@ -304,10 +299,8 @@ void burrow_heap_each(struct burrow_heap *heap,
 				object.index = index;
 				object.start = object.span->start +
 					       (size_t)index * object.size;
-				if (heap->allocs[object.span->bits +
-						 index / 64] >>
-					    index % 64 &
-				    1)
+				if (burrow_bits_test(heap->allocs,
+						     object.span->bits, index))
 					fn(&object, arg);
 			}
 		}

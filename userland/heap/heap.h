@@ -210,7 +210,7 @@ void burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes);
 /**
  * struct burrow_mark_block - objects that are to be scanned
  * @next:	the next one of the list that it is on
- * @count:	how many
+ * @count:	how many; of a marker's own see there
  * @entries:	them: addresses, or pieces of large ones (mark.c)
  */
 struct burrow_mark_block {
@@ -223,24 +223,24 @@ struct burrow_mark_block {
  * struct burrow_marker - one thread's part in the marking
  * @heap:	of which heap
  * @block:	what is to be scanned, the last in first out
+ * @top:	behind the last entry of that
  * @spare:	an empty block, or NULL
  * @ring:	what is to be scanned next, being prefetched
  * @ring_at:	the oldest of them
  * @ring_count:	how many
  * @bytes:	of objects marked by this one
- * @objects:	how many
  *
  * One thread's alone. Zeroed by burrow_mark_open().
  */
 struct burrow_marker {
 	struct burrow_heap *heap;
 	struct burrow_mark_block *block;
+	uintptr_t *top;
 	struct burrow_mark_block *spare;
 	uintptr_t ring[BURROW_MARK_RING];
 	uint32_t ring_at;
 	uint32_t ring_count;
 	uint64_t bytes;
-	uint64_t objects;
 };
 
 /* Between mark_begin and mark_end. open: 0 or -ENOMEM. close: it is empty. */

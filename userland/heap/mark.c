@@ -18,6 +18,7 @@
  * it is found again by the page then.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -72,8 +73,6 @@ static struct burrow_mark_block *block_get(struct burrow_heap *heap)
 	if (block)
 		heap->free_blocks = block->next;
 	pthread_mutex_unlock(&heap->lock);
-	if (block)
-		block->count = 0;
 	return block;
 }
 
@@ -81,7 +80,6 @@ static void block_put(struct burrow_heap *heap, struct burrow_mark_block *block)
 {
 	if (!block)
 		return;
-	assert(!block->count);
 	pthread_mutex_lock(&heap->lock);
 	block->next = heap->free_blocks;
 	heap->free_blocks = block;
@@ -129,15 +127,18 @@ static void no_memory(void)
 	abort();
 }
 
-/* Its block is full. */
+/* What is in its block goes to all. */
 static __attribute__((noinline)) void overflow(struct burrow_marker *m)
 {
 	struct burrow_mark_block *full = m->block;
+
+	full->count = m->top - full->entries;
 
 	m->block = m->spare ? m->spare : block_get(m->heap);
 	m->spare = NULL;
 	if (!m->block)
 		no_memory();
+	m->top = m->block->entries;
 	block_share(m->heap, full);
 }
 
@@ -153,19 +154,20 @@ static __attribute__((noinline)) bool underflow(struct burrow_marker *m)
 	else
 		m->spare = m->block;
 	m->block = block;
+	m->top = block->entries + block->count;
 	return true;
 }
 
-static inline void push(struct burrow_marker *m, uintptr_t address,
-			uint32_t bin)
+static inline void push(struct burrow_marker *m, uintptr_t entry)
 {
-	struct burrow_mark_block *block = m->block;
-
-	if (burrow_unlikely(block->count == BURROW_MARK_BLOCK)) {
+	if (burrow_unlikely(m->top == m->block->entries + BURROW_MARK_BLOCK))
 		overflow(m);
-		block = m->block;
-	}
-	block->entries[block->count++] = address | (uintptr_t)bin << BIN_SHIFT;
+	*m->top++ = entry;
+}
+
+static uintptr_t entry_of(const char *object, uint32_t bin)
+{
+	return (uintptr_t)object | (uintptr_t)bin << BIN_SHIFT;
 }
 
 int burrow_mark_open(struct burrow_marker *m, struct burrow_heap *heap)
@@ -174,12 +176,15 @@ int burrow_mark_open(struct burrow_marker *m, struct burrow_heap *heap)
 		.heap = heap,
 		.block = block_get(heap),
 	};
-	return m->block ? 0 : -1;
+	if (!m->block)
+		return -ENOMEM;
+	m->top = m->block->entries;
+	return 0;
 }
 
 void burrow_mark_close(struct burrow_marker *m)
 {
-	assert(!m->ring_count);
+	assert(!m->ring_count && m->top == m->block->entries);
 	block_put(m->heap, m->block);
 	block_put(m->heap, m->spare);
 	__atomic_add_fetch(&m->heap->marked, m->bytes, __ATOMIC_RELAXED);
@@ -200,12 +205,48 @@ grey_large(struct burrow_marker *m, size_t number, union burrow_page page)
 	struct burrow_heap *heap = m->heap;
 	struct burrow_span *span = heap->spans[number];
 
-	if (!set_mark(&heap->marks[page.bits], 1))
+	if (!set_mark(burrow_bits_word(heap->marks, page.bits, 0), 1))
 		return;
 	m->bytes += span->pages << BURROW_HEAP_SHIFT;
-	m->objects++;
 	if (page.bin != BURROW_BIN_LARGE + BURROW_PLAIN)
-		push(m, (uintptr_t)span->start, page.bin);
+		push(m, entry_of(span->start, page.bin));
+}
+
+/**
+ * struct view - what marking reads all the time, in registers as far as they go
+ * @m:		the marker
+ * @base:	of the heap
+ * @bytes:	of the heap
+ * @pages:	of the heap
+ * @infos:	of bins
+ * @allocs:	of the heap
+ * @marks:	of the heap
+ *
+ * A copy: the compiler can't know that setting a mark changes none of it.
+ */
+struct view {
+	struct burrow_marker *m;
+	uintptr_t base;
+	size_t bytes;
+	const union burrow_page *pages;
+	const struct burrow_bin_info *infos;
+	uint64_t *allocs;
+	uint64_t *marks;
+};
+
+static inline struct view view_of(struct burrow_marker *m)
+{
+	const struct burrow_heap *heap = m->heap;
+
+	return (struct view){
+		.m = m,
+		.base = (uintptr_t)heap->base,
+		.bytes = heap->bytes,
+		.pages = heap->pages,
+		.infos = burrow_bin_infos,
+		.allocs = heap->allocs,
+		.marks = heap->marks,
+	};
 }
 
 /*
@@ -213,70 +254,68 @@ grey_large(struct burrow_marker *m, size_t number, union burrow_page page)
  * to mark what is not allocated.
  */
 static inline __attribute__((always_inline)) void
-grey(struct burrow_marker *m, uintptr_t word, bool exact)
+grey(const struct view v, uintptr_t word, bool exact)
 {
-	struct burrow_heap *heap = m->heap;
-	size_t offset = word - (uintptr_t)heap->base;
+	size_t offset = word - v.base;
 	const struct burrow_bin_info *info;
 	union burrow_page page;
-	uint64_t in, index, bit;
-	size_t at;
+	uint64_t in, index;
 
-	if (offset >= heap->bytes)
+	if (offset >= v.bytes)
 		return;
-	page = burrow_page_of(heap, offset >> BURROW_HEAP_SHIFT);
-	if (!page.bin)
-		return;
+	page.all = __atomic_load_n(&v.pages[offset >> BURROW_HEAP_SHIFT].all,
+				   __ATOMIC_RELAXED);
 	if (burrow_unlikely(page.bin < BURROW_BIN_CLASS)) {
-		grey_large(m, offset >> BURROW_HEAP_SHIFT, page);
+		if (page.bin)
+			grey_large(v.m, offset >> BURROW_HEAP_SHIFT, page);
 		return;
 	}
-	info = &burrow_bin_infos[page.bin];
+	info = &v.infos[page.bin];
 	in = offset % BURROW_HEAP_PAGE +
 	     ((uint64_t)page.back << BURROW_HEAP_SHIFT);
 	index = in * info->magic >> 32;
 	if (burrow_unlikely(index >= info->count))
 		return;
-	at = page.bits + index / 64;
-	bit = 1UL << index % 64;
-	if (!exact &&
-	    !(__atomic_load_n(&heap->allocs[at], __ATOMIC_RELAXED) & bit))
+	if (!exact && !burrow_bits_test(v.allocs, page.bits, index))
 		return;
-	if (!set_mark(&heap->marks[at], bit))
+	if (!set_mark(burrow_bits_word(v.marks, page.bits, index),
+		      1UL << index % 64))
 		return;
-	m->bytes += info->size;
-	m->objects++;
+	v.m->bytes += info->size;
 	if (info->kind != BURROW_PLAIN)
-		push(m, word - in + index * info->size, page.bin);
+		push(v.m, (word - in + index * info->size) |
+				  (uintptr_t)page.bin << BIN_SHIFT);
 }
 
 void burrow_mark_word(struct burrow_marker *m, uintptr_t word)
 {
-	grey(m, word, false);
+	grey(view_of(m), word, false);
 }
 
-static void scan_words(struct burrow_marker *m, const char *low,
-				      const char *high)
+static inline __attribute__((always_inline)) void
+scan_words(const struct view v, const char *low,
+			      const char *high)
 {
 	const uintptr_t *at = (const uintptr_t *)low;
 	const uintptr_t *end = (const uintptr_t *)high;
 
 	for (; at < end; at++)
-		grey(m, __atomic_load_n(at, __ATOMIC_RELAXED), false);
+		grey(v, __atomic_load_n(at, __ATOMIC_RELAXED), false);
 }
 
-static inline void scan_layout(struct burrow_marker *m, const char *object,
+static inline __attribute__((always_inline)) void
+scan_layout(const struct view v, const char *object,
 			       const uint32_t *words, uint32_t nr)
 {
 	const uintptr_t *at = (const uintptr_t *)object;
 	uint32_t i;
 
 	for (i = 0; i < nr; i++)
-		grey(m, __atomic_load_n(&at[words[i]], __ATOMIC_RELAXED), true);
+		grey(v, __atomic_load_n(&at[words[i]], __ATOMIC_RELAXED), true);
 }
 
 /* Elements of @size, from @first to @end, that overlap [@low, @high). */
-static void scan_elements(struct burrow_marker *m, const char *first,
+static void scan_elements(const struct view v, const char *first,
 			  const char *end, size_t size, const uint32_t *words,
 			  uint32_t nr, const char *low, const char *high)
 {
@@ -289,19 +328,21 @@ static void scan_elements(struct burrow_marker *m, const char *first,
 	if (high < end)
 		end = high;
 	for (; at < end; at += size)
-		scan_layout(m, at, words, nr);
+		scan_layout(v, at, words, nr);
 }
 
 /*
  * What of an object with a header lies in [@low, @high). The count is the
  * program's to spoil; the object's end is not.
  */
-static void scan_headed(struct burrow_marker *m, const char *object,
+static __attribute__((noinline)) void
+scan_headed(struct burrow_marker *m, const char *object,
 			size_t bytes, const char *low, const char *high)
 {
 	const struct burrow_header *header = (const void *)object;
 	const struct burrow_layout *l;
 	const char *first = object + BURROW_HEAP_HEADER;
+	const struct view v = view_of(m);
 	size_t n, room = bytes - BURROW_HEAP_HEADER;
 
 	/* Pairs with the release where the header is written. */
@@ -311,23 +352,23 @@ static void scan_headed(struct burrow_marker *m, const char *object,
 	n = __atomic_load_n(&header->count, __ATOMIC_RELAXED);
 	if (!l->tail_size) {
 		n = n < room / l->size ? n : room / l->size;
-		scan_elements(m, first, first + n * l->size, l->size, l->words,
+		scan_elements(v, first, first + n * l->size, l->size, l->words,
 			      l->nr, low, high);
 		return;
 	}
 	if (l->size > room)
 		return;
 	if (low < first + l->tail)
-		scan_layout(m, first, l->words, l->nr);
+		scan_layout(v, first, l->words, l->nr);
 	first += l->tail;
 	room = (room - l->tail) / l->tail_size;
 	n = n < room ? n : room;
-	scan_elements(m, first, first + n * l->tail_size, l->tail_size,
+	scan_elements(v, first, first + n * l->tail_size, l->tail_size,
 		      l->words + l->nr, l->tail_nr, low, high);
 }
 
 /* What of a large object lies in [@low, @high). */
-static void scan_part(struct burrow_marker *m, const struct burrow_span *span,
+static void scan_part(const struct view v, const struct burrow_span *span,
 		      const char *low, const char *high)
 {
 	const char *end = span->start + (span->object & -sizeof(void *));
@@ -337,9 +378,9 @@ static void scan_part(struct burrow_marker *m, const struct burrow_span *span,
 	if (low >= high)
 		return;
 	if (span->bin == BURROW_BIN_LARGE + BURROW_HEADED)
-		scan_headed(m, span->start, span->object, low, high);
+		scan_headed(v.m, span->start, span->object, low, high);
 	else
-		scan_words(m, low, high);
+		scan_words(v, low, high);
 }
 
 static __attribute__((noinline)) size_t scan_piece(struct burrow_marker *m,
@@ -349,34 +390,35 @@ static __attribute__((noinline)) size_t scan_piece(struct burrow_marker *m,
 	struct burrow_span *span = heap->spans[burrow_page_number(heap, at)];
 
 	if ((size_t)(at - span->start) + PIECE < span->object)
-		push(m, (uintptr_t)at + PIECE, span->bin);
-	scan_part(m, span, at, at + PIECE);
+		push(m, entry_of(at + PIECE, span->bin));
+	scan_part(view_of(m), span, at, at + PIECE);
 	return PIECE;
 }
 
 /* Returns about how many bytes that were. */
-static inline size_t scan_small(struct burrow_marker *m, char *object,
+static inline __attribute__((always_inline)) size_t
+scan_small(const struct view v, char *object,
 				uint32_t bin)
 {
-	const struct burrow_bin_info *info = &burrow_bin_infos[bin];
+	const struct burrow_bin_info *info = &v.infos[bin];
 
 	if (info->kind == BURROW_TYPED)
-		scan_layout(m, object, info->layout->words, info->layout->nr);
+		scan_layout(v, object, info->layout->words, info->layout->nr);
 	else if (info->kind == BURROW_WORDS)
-		scan_words(m, object, object + info->size);
+		scan_words(v, object, object + info->size);
 	else
-		scan_headed(m, object, info->size, object, object + info->size);
+		scan_headed(v.m, object, info->size, object, object + info->size);
 	return info->size;
 }
 
-static inline size_t scan(struct burrow_marker *m, uintptr_t entry)
+static inline size_t scan(const struct view v, uintptr_t entry)
 {
 	char *object = (char *)(entry & ADDRESS_MASK);
 	uint32_t bin = entry >> BIN_SHIFT;
 
 	if (burrow_unlikely(bin < BURROW_BIN_CLASS))
-		return scan_piece(m, object);
-	return scan_small(m, object, bin);
+		return scan_piece(v.m, object);
+	return scan_small(v, object, bin);
 }
 
 /* Moves what is on the stack to the ring, and has its memory fetched. */
@@ -384,8 +426,9 @@ static inline void ring_fill(struct burrow_marker *m)
 {
 	uintptr_t entry;
 
-	while (m->ring_count < BURROW_MARK_RING && m->block->count) {
-		entry = m->block->entries[--m->block->count];
+	while (m->ring_count < BURROW_MARK_RING &&
+	       m->top != m->block->entries) {
+		entry = *--m->top;
 		__builtin_prefetch((void *)(entry & ADDRESS_MASK));
 		m->ring[(m->ring_at + m->ring_count++) % BURROW_MARK_RING] =
 			entry;
@@ -394,51 +437,48 @@ static inline void ring_fill(struct burrow_marker *m)
 
 bool burrow_mark_drain(struct burrow_marker *m, size_t bytes)
 {
+	const struct view v = view_of(m);
 	size_t done = 0;
 
 	while (done < bytes) {
 		ring_fill(m);
 		if (burrow_unlikely(!m->ring_count)) {
-			if (!underflow(m))
+					if (!m->block->count && !underflow(m))
 				return false;
 			continue;
 		}
 		m->ring_count--;
-		done += scan(m, m->ring[m->ring_at++ % BURROW_MARK_RING]);
+		done += scan(v, m->ring[m->ring_at++ % BURROW_MARK_RING]);
 	}
-	return m->ring_count || m->block->count || burrow_mark_shared(m->heap);
+	return true;
 }
 
 void burrow_mark_share(struct burrow_marker *m)
 {
-	uintptr_t entry;
-
-	for (; m->ring_count; m->ring_count--) {
-		entry = m->ring[m->ring_at++ % BURROW_MARK_RING];
-		push(m, entry & ADDRESS_MASK, entry >> BIN_SHIFT);
-	}
-	if (m->block->count)
+	for (; m->ring_count; m->ring_count--)
+		push(m, m->ring[m->ring_at++ % BURROW_MARK_RING]);
+	if (m->top != m->block->entries)
 		overflow(m);
 }
 
 void burrow_mark_range(struct burrow_marker *m, const void *low,
 		       const void *high)
 {
-	scan_words(m, (char *)(((uintptr_t)low + 7) & -8UL),
+	scan_words(view_of(m), (char *)(((uintptr_t)low + 7) & -8UL),
 		   (char *)((uintptr_t)high & -8UL));
 }
 
 /* The marked objects of a span that overlap [@low, @high). */
-static void rescan_span(struct burrow_marker *m, const struct burrow_span *span,
+static void rescan_span(const struct view v, const struct burrow_span *span,
 			const char *low, const char *high)
 {
 	const struct burrow_bin_info *info = &burrow_bin_infos[span->bin];
-	const uint64_t *marks = m->heap->marks + span->bits;
+	uint64_t *marks = v.marks;
 	uint32_t index = 0, end = span->count;
 
 	if (!info->size) {
-		if (__atomic_load_n(marks, __ATOMIC_RELAXED))
-			scan_part(m, span, low, high);
+		if (burrow_bits_test(marks, span->bits, 0))
+			scan_part(v, span, low, high);
 		return;
 	}
 	if (low > span->start)
@@ -446,10 +486,8 @@ static void rescan_span(struct burrow_marker *m, const struct burrow_span *span,
 	if (high < span->start + (size_t)end * info->size)
 		end = (high - span->start + info->size - 1) / info->size;
 	for (; index < end; index++)
-		if (__atomic_load_n(&marks[index / 64], __ATOMIC_RELAXED) >>
-			    index % 64 &
-		    1)
-			scan_small(m, span->start + (size_t)index * info->size,
+		if (burrow_bits_test(marks, span->bits, index))
+			scan_small(v, span->start + (size_t)index * info->size,
 				   span->bin);
 }
 
@@ -469,7 +507,7 @@ void burrow_mark_rescan(struct burrow_marker *m, const void *low,
 			at = heap->base + ((number + 1) << BURROW_HEAP_SHIFT);
 			continue;
 		}
-		rescan_span(m, span, at, high);
+		rescan_span(view_of(m), span, at, high);
 		at = span->start + (span->pages << BURROW_HEAP_SHIFT);
 	}
 }

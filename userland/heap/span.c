@@ -13,7 +13,7 @@ static uint32_t bits_size(uint32_t words)
 	return words > 1 ? 32 - __builtin_clz(words - 1) : 0;
 }
 
-/* All zero in both pools. Under half.lock. False: there are no more. */
+/* All zero. Under half.lock. False: there are no more. */
 static bool bits_get(struct burrow_heap *heap, struct burrow_half *half,
 		     uint32_t words, uint32_t *bits)
 {
@@ -22,8 +22,8 @@ static bool bits_get(struct burrow_heap *heap, struct burrow_half *half,
 
 	if (free) {
 		*bits = free - 1;
-		half->bits_free[size] = heap->pool[0][*bits];
-		heap->pool[0][*bits] = 0;
+		half->bits_free[size] = heap->bits[2 * (size_t)*bits];
+		heap->bits[2 * (size_t)*bits] = 0;
 		return true;
 	}
 	if (half->bits_end - half->bits_at < 1U << size)
@@ -38,7 +38,7 @@ static void bits_put(struct burrow_heap *heap, struct burrow_half *half,
 {
 	uint32_t size = bits_size(words);
 
-	heap->pool[0][bits] = half->bits_free[size];
+	heap->bits[2 * (size_t)bits] = half->bits_free[size];
 	half->bits_free[size] = bits + 1;
 }
 
@@ -116,9 +116,11 @@ void burrow_span_publish(struct burrow_heap *heap, struct burrow_span *span)
 	struct burrow_bin *bin = &heap->bins[span->bin];
 
 	span->epoch = heap->epoch;
-	__atomic_store_n(&heap->allocs[span->bits], 1, __ATOMIC_RELAXED);
+	__atomic_store_n(burrow_bits_word(heap->allocs, span->bits, 0), 1,
+			 __ATOMIC_RELAXED);
 	if (heap->marking)
-		__atomic_store_n(&heap->marks[span->bits], 1, __ATOMIC_RELAXED);
+		__atomic_store_n(burrow_bits_word(heap->marks, span->bits, 0),
+				 1, __ATOMIC_RELAXED);
 	publish(heap, span);
 	pthread_mutex_lock(&bin->lock);
 	burrow_span_push(&bin->full, span);

@@ -117,7 +117,7 @@ extern const uint8_t burrow_class_quick[BURROW_HEAP_QUICK / 16 + 1];
 
 /**
  * union burrow_page - what the table of pages has on one page
- * @bits:	first word of the span's bitmaps
+ * @bits:	of the span: its first word in each of the two bitmaps
  * @bin:	of its span, BURROW_BIN_NONE: it is in none
  * @back:	pages of the span before it (small objects)
  * @all:	is written and read at once
@@ -137,7 +137,7 @@ union burrow_page {
  * @pages:	how many
  * @next:	on a list of its bin, or of unused structs
  * @object:	large: bytes that were asked for, header included
- * @bits:	its words in the pools of bitmaps
+ * @bits:	its first word in each of the two bitmaps
  * @count:	objects
  * @at:		index where a cache looks for the next free one
  * @touched:	objects below this may be other than zero
@@ -289,9 +289,10 @@ extern const struct burrow_heap_source burrow_heap_kmod;
  * @bytes:	of both
  * @pages:	entry of each page
  * @spans:	span of each page; of free runs, of the first and the last one
- * @pool:	the two pools of bitmaps
- * @allocs:	that of objects that are allocated
- * @marks:	that of those that are marked; all zero of what is swept
+ * @bits:	words of the bitmaps, in pairs
+ * @allocs:	the word of each pair that says what is allocated, every other one
+ *		from here
+ * @marks:	the one that says what is marked; all zero of what is swept
  * @half:	tracked and plain
  * @bins:	spans by bin
  * @hooks:	the collector's, or NULL
@@ -325,7 +326,7 @@ struct burrow_heap {
 	size_t bytes;
 	union burrow_page *pages;
 	struct burrow_span **spans;
-	uint64_t *pool[2];
+	uint64_t *bits;
 	uint64_t *allocs;
 	uint64_t *marks;
 	struct burrow_half half[2];
@@ -442,6 +443,24 @@ static inline size_t burrow_page_number(const struct burrow_heap *heap,
 {
 	return (size_t)((const char *)address - heap->base) >>
 	       BURROW_HEAP_SHIFT;
+}
+
+/*
+ * Words lie in pairs, so that one miss brings both: that of object @index of a
+ * span whose first pair is @first. @map: heap.allocs or heap.marks.
+ */
+static inline uint64_t *burrow_bits_word(uint64_t *map, uint32_t first,
+					 uint32_t index)
+{
+	return &map[2 * ((size_t)first + index / 64)];
+}
+
+static inline bool burrow_bits_test(uint64_t *map, uint32_t first,
+				    uint32_t index)
+{
+	uint64_t *word = burrow_bits_word(map, first, index);
+
+	return __atomic_load_n(word, __ATOMIC_RELAXED) >> index % 64 & 1;
 }
 
 static inline union burrow_page burrow_page_of(const struct burrow_heap *heap,

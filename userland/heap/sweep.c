@@ -3,9 +3,8 @@
  * Sweeping: what is left to do for a span when marking has ended.
  *
  * The marks have become the allocation bits by then, for all spans at once: the
- * two pools of bits have changed places (burrow_heap_mark_end()). What is in the
- * other pool still says what was allocated before; it is cleared, for the next
- * marks, and the span goes where what is left in it wants it. Objects themselves
+ * two bitmaps have changed places (burrow_heap_mark_end()). What is in the other
+ * one still says what was allocated before; it is cleared, for the next marks, and the span goes where what is left in it wants it. Objects themselves
  * are not looked at, but to poison them.
  */
 #include <sched.h>
@@ -29,8 +28,8 @@ static void poison(struct burrow_heap *heap, struct burrow_span *span)
 	uint64_t gone;
 
 	for (word = 0; word < info->words; word++) {
-		gone = heap->marks[span->bits + word] &
-		       ~heap->allocs[span->bits + word];
+		gone = *burrow_bits_word(heap->marks, span->bits, word * 64) &
+		       ~*burrow_bits_word(heap->allocs, span->bits, word * 64);
 		for (; gone; gone &= gone - 1) {
 			index = word * 64 + __builtin_ctzl(gone);
 			memset(object_at(span, info->size, index),
@@ -43,13 +42,14 @@ static void poison(struct burrow_heap *heap, struct burrow_span *span)
 uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span)
 {
 	uint32_t words = burrow_bin_infos[span->bin].words, word, left = 0;
+	uint64_t *allocs = burrow_bits_word(heap->allocs, span->bits, 0);
+	uint64_t *marks = burrow_bits_word(heap->marks, span->bits, 0);
 
 	if (heap->poison)
 		poison(heap, span);
 	for (word = 0; word < words; word++) {
-		left += __builtin_popcountl(heap->allocs[span->bits + word]);
-		__atomic_store_n(&heap->marks[span->bits + word], 0,
-				 __ATOMIC_RELAXED);
+		left += __builtin_popcountl(allocs[2 * word]);
+		__atomic_store_n(&marks[2 * word], 0, __ATOMIC_RELAXED);
 	}
 	span->at = 0;
 	span->epoch = heap->epoch;
