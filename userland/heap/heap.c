@@ -276,37 +276,6 @@ void burrow_heap_tracked(struct burrow_heap *heap,
 		fn(half->base, half->base + (top << BURROW_HEAP_SHIFT), arg);
 }
 
-void burrow_heap_each(struct burrow_heap *heap,
-		      void (*fn)(const struct burrow_object *object, void *arg),
-		      void *arg)
-{
-	struct burrow_object object;
-	size_t number, end;
-	uint32_t index;
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		number = burrow_page_number(heap, heap->half[i].base);
-		for (end = number + heap->half[i].top; number < end;
-		     number += object.span->pages) {
-			object.span = heap->spans[number];
-			object.size = burrow_bin_infos[object.span->bin].size;
-			if (!object.size)
-				object.size = object.span->object;
-			if (!object.span->bin)
-				continue;
-			for (index = 0; index < object.span->count; index++) {
-				object.index = index;
-				object.start = object.span->start +
-					       (size_t)index * object.size;
-				if (burrow_bits_test(heap->allocs,
-						     object.span->bits, index))
-					fn(&object, arg);
-			}
-		}
-	}
-}
-
 size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes)
 {
 	size_t done = 0;

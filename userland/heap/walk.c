@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Objects one by one, and the pointers in them: for those who look at the heap
+ * without marking it. Nothing here is shared with mark.c, which it checks.
+ */
+#include "span.h"
+
+/* Where the walk through an object is at. */
+struct walk {
+	void (*fn)(void **at, void *arg);
+	void *arg;
+};
+
+static void words(const struct walk *walk, char *object, const uint32_t *at,
+		  uint32_t nr)
+{
+	uint32_t i;
+
+	for (i = 0; i < nr; i++)
+		walk->fn((void **)object + at[i], walk->arg);
+}
+
+/* As many elements as there are, but none past @end. */
+static void elements(const struct walk *walk, char *first, const char *end,
+		     size_t count, size_t size, const uint32_t *at, uint32_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < count && size <= (size_t)(end - first); i++) {
+		words(walk, first, at, nr);
+		first += size;
+	}
+}
+
+static void headed(const struct walk *walk, char *object, const char *end)
+{
+	const struct burrow_header *header = (void *)object;
+	const struct burrow_layout *layout = header->layout;
+	char *first = object + BURROW_HEAP_HEADER;
+
+	if (!layout || layout->size > (size_t)(end - first))
+		return;
+	if (!layout->tail_size) {
+		elements(walk, first, end, header->count, layout->size,
+			 layout->words, layout->nr);
+		return;
+	}
+	words(walk, first, layout->words, layout->nr);
+	elements(walk, first + layout->tail, end, header->count,
+		 layout->tail_size, layout->words + layout->nr,
+		 layout->tail_nr);
+}
+
+void burrow_heap_pointers(struct burrow_heap *heap,
+			  const struct burrow_object *object,
+			  void (*fn)(void **at, void *arg), void *arg)
+{
+	const struct burrow_bin_info *info =
+		&burrow_bin_infos[object->span->bin];
+	const struct walk walk = { .fn = fn, .arg = arg };
+	char *end = object->start + object->size, *at;
+
+	(void)heap;
+	switch (info->kind) {
+	case BURROW_PLAIN:
+		return;
+	case BURROW_TYPED:
+		words(&walk, object->start, info->layout->words,
+		      info->layout->nr);
+		return;
+	case BURROW_HEADED:
+		headed(&walk, object->start, end);
+		return;
+	default:
+		for (at = object->start; end - at >= (long)sizeof(void *);
+		     at += sizeof(void *))
+			fn((void **)at, arg);
+	}
+}
+
+static void each_of_span(struct burrow_heap *heap, struct burrow_span *span,
+			 void (*fn)(const struct burrow_object *object,
+				    void *arg),
+			 void *arg)
+{
+	struct burrow_object object = {
+		.span = span,
+		.size = burrow_bin_infos[span->bin].size,
+	};
+
+	if (!object.size)
+		object.size = span->object;
+	for (; object.index < span->count; object.index++) {
+		object.start = span->start + object.index * object.size;
+		if (burrow_bits_test(heap->allocs, span->bits, object.index))
+			fn(&object, arg);
+	}
+}
+
+void burrow_heap_each(struct burrow_heap *heap,
+		      void (*fn)(const struct burrow_object *object, void *arg),
+		      void *arg)
+{
+	struct burrow_span *span;
+	size_t number, end;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		number = burrow_page_number(heap, heap->half[i].base);
+		end = number + heap->half[i].top;
+		for (; number < end; number += span->pages) {
+			span = heap->spans[number];
+			if (burrow_page_of(heap, number).bin)
+				each_of_span(heap, span, fn, arg);
+		}
+	}
+}
