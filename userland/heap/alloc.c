@@ -279,8 +279,8 @@ static void *headed(const struct burrow_layout *layout, size_t size, size_t n,
 	return header + 1;
 }
 
-static __attribute__((noinline)) void *
-new_slow(const struct burrow_type *type, const char *call, bool try)
+static __attribute__((noinline)) void *new_slow(const struct burrow_type *type,
+						const char *call, bool try)
 {
 	const struct burrow_layout *layout = layout_of(type, call, try);
 	struct want want = {
@@ -299,8 +299,8 @@ new_slow(const struct burrow_type *type, const char *call, bool try)
 	return slow(&want);
 }
 
-static inline void *new(const struct burrow_type *type, const char *call,
-			bool try)
+static inline void *new (const struct burrow_type *type, const char *call,
+			 bool try)
 {
 	struct burrow_heap_cache *cache = burrow_cache_tls;
 	void *p;
@@ -315,12 +315,12 @@ static inline void *new(const struct burrow_type *type, const char *call,
 
 void *burrow_new(const struct burrow_type *type)
 {
-	return new(type, "burrow_new", false);
+	return new (type, "burrow_new", false);
 }
 
 void *burrow_try_new(const struct burrow_type *type)
 {
-	return new(type, "burrow_try_new", true);
+	return new (type, "burrow_try_new", true);
 }
 
 static void *too_large(const char *call, bool try)

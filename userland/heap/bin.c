@@ -108,7 +108,7 @@ static void fill_classes(void)
 				.words = 1,
 				.kind = kind,
 			};
-		for (class = 0; class < BURROW_CLASSES; class++)
+		for (class = 0; class < BURROW_CLASSES; class ++)
 			bin_fill(&burrow_bin_infos[burrow_bin_of(kind, class)],
 				 class_size(class), kind, NULL);
 	}

@@ -155,7 +155,8 @@ static void clear(struct burrow_span *span, uint32_t size, uint32_t at,
 	if (at < span->touched)
 		memset(span->start + (size_t)at * size, 0,
 		       (size_t)((end < span->touched ? end : span->touched) -
-				at) * size);
+				at) *
+			       size);
 	if (end > span->touched)
 		span->touched = end;
 }

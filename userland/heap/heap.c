@@ -17,7 +17,8 @@
 
 #define RESERVE (1UL << 40)
 #define RESERVE_MIN (64UL << 20)
-#define BITS_WORDS (BURROW_HEAP_PAGE / 16 / 64) /* that a page may need, twice */
+#define BITS_WORDS \
+	(BURROW_HEAP_PAGE / 16 / 64) /* that a page may need, twice */
 
 static struct burrow_heap *heap_now;
 

@@ -293,8 +293,7 @@ void burrow_mark_word(struct burrow_marker *m, uintptr_t word)
 }
 
 static inline __attribute__((always_inline)) void
-scan_words(const struct view v, const char *low,
-			      const char *high)
+scan_words(const struct view v, const char *low, const char *high)
 {
 	const uintptr_t *at = (const uintptr_t *)low;
 	const uintptr_t *end = (const uintptr_t *)high;
@@ -304,8 +303,8 @@ scan_words(const struct view v, const char *low,
 }
 
 static inline __attribute__((always_inline)) void
-scan_layout(const struct view v, const char *object,
-			       const uint32_t *words, uint32_t nr)
+scan_layout(const struct view v, const char *object, const uint32_t *words,
+	    uint32_t nr)
 {
 	const uintptr_t *at = (const uintptr_t *)object;
 	uint32_t i;
@@ -335,9 +334,10 @@ static void scan_elements(const struct view v, const char *first,
  * What of an object with a header lies in [@low, @high). The count is the
  * program's to spoil; the object's end is not.
  */
-static __attribute__((noinline)) void
-scan_headed(struct burrow_marker *m, const char *object,
-			size_t bytes, const char *low, const char *high)
+static __attribute__((noinline)) void scan_headed(struct burrow_marker *m,
+						  const char *object,
+						  size_t bytes, const char *low,
+						  const char *high)
 {
 	const struct burrow_header *header = (const void *)object;
 	const struct burrow_layout *l;
@@ -397,8 +397,7 @@ static __attribute__((noinline)) size_t scan_piece(struct burrow_marker *m,
 
 /* Returns about how many bytes that were. */
 static inline __attribute__((always_inline)) size_t
-scan_small(const struct view v, char *object,
-				uint32_t bin)
+scan_small(const struct view v, char *object, uint32_t bin)
 {
 	const struct burrow_bin_info *info = &v.infos[bin];
 
@@ -407,7 +406,8 @@ scan_small(const struct view v, char *object,
 	else if (info->kind == BURROW_WORDS)
 		scan_words(v, object, object + info->size);
 	else
-		scan_headed(v.m, object, info->size, object, object + info->size);
+		scan_headed(v.m, object, info->size, object,
+			    object + info->size);
 	return info->size;
 }
 
@@ -443,7 +443,7 @@ bool burrow_mark_drain(struct burrow_marker *m, size_t bytes)
 	while (done < bytes) {
 		ring_fill(m);
 		if (burrow_unlikely(!m->ring_count)) {
-					if (!m->block->count && !underflow(m))
+			if (!underflow(m))
 				return false;
 			continue;
 		}

@@ -29,8 +29,7 @@ static uint64_t priority(const struct burrow_span *span)
 
 static bool before(const struct burrow_span *a, const struct burrow_span *b)
 {
-	return a->pages != b->pages ? a->pages < b->pages :
-				      a->start < b->start;
+	return a->pages != b->pages ? a->pages < b->pages : a->start < b->start;
 }
 
 /* Parts a tree at @span: what is before it goes to *@low, the rest to *@high. */
@@ -155,8 +154,7 @@ static bool within_limit(struct burrow_heap *heap, size_t bytes)
 		used += __atomic_load_n(&heap->half[i].free_pages[0],
 					__ATOMIC_RELAXED)
 			<< BURROW_HEAP_SHIFT;
-	return used + bytes <=
-	       __atomic_load_n(&heap->limit, __ATOMIC_RELAXED);
+	return used + bytes <= __atomic_load_n(&heap->limit, __ATOMIC_RELAXED);
 }
 
 /* Pages that were never in use. */

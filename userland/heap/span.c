@@ -50,8 +50,8 @@ static struct burrow_span *take(struct burrow_heap *heap,
 
 	pthread_mutex_lock(&half->lock);
 	span = burrow_pages_take(heap, half, pages, bin);
-	if (span && !bits_get(heap, half, burrow_bin_infos[bin].words,
-			      &span->bits)) {
+	if (span &&
+	    !bits_get(heap, half, burrow_bin_infos[bin].words, &span->bits)) {
 		burrow_pages_put(heap, half, span);
 		span = NULL;
 	}

@@ -28,7 +28,8 @@
 #define BURROW_HEAP_SMALL 32768UL /* bytes of the largest that share a span */
 #define BURROW_HEAP_QUICK 1024UL /* to here a table knows the class */
 #define BURROW_HEAP_HEADER 16UL
-#define BURROW_HEAP_MAX (1UL << 46) /* bytes of an object, before anything else */
+#define BURROW_HEAP_MAX \
+	(1UL << 46) /* bytes of an object, before anything else */
 
 #define BURROW_BINS 4096
 #define BURROW_CLASSES 72

@@ -109,9 +109,8 @@ static size_t sweep_bin(struct burrow_heap *heap, struct burrow_bin *bin)
 		burrow_span_free(heap, span);
 	} else {
 		pthread_mutex_lock(&bin->lock);
-		burrow_span_push(left < span->count ? &bin->partial :
-						      &bin->full,
-				 span);
+		burrow_span_push(
+			left < span->count ? &bin->partial : &bin->full, span);
 		pthread_mutex_unlock(&bin->lock);
 	}
 	count_swept(heap, bytes);

@@ -46,14 +46,14 @@ static const char *type_lie(const struct burrow_type *type)
 	const char *why = NULL;
 	size_t i;
 
-	if (type->size > SIZE_MOST ||
-	    type->tail_size > SIZE_MOST || type->tail > SIZE_MOST)
+	if (type->size > SIZE_MOST || type->tail_size > SIZE_MOST ||
+	    type->tail > SIZE_MOST)
 		return "its size makes no sense";
-	if (type->tail > type->size || (!type->tail_size &&
-					type->tail != type->size))
+	if (type->tail > type->size ||
+	    (!type->tail_size && type->tail != type->size))
 		return "its flexible array makes no sense";
-	if (type->tail_size && (type->tail | type->tail_size) %
-					      sizeof(void *) && type->nr_fields)
+	if (type->tail_size &&
+	    (type->tail | type->tail_size) % sizeof(void *) && type->nr_fields)
 		for (i = 0; i < type->nr_fields; i++)
 			if (type->fields[i].offset >= type->tail)
 				return "pointers of its flexible array are not aligned";
@@ -177,6 +177,8 @@ static const struct burrow_layout *look_up(const struct burrow_type *type,
 	char *at = registry.at;
 
 	*why = type_lie(type);
+	if (!*why && burrow_bins_open())
+		*why = "no memory for it";
 	if (*why)
 		return NULL;
 	made = layout_make(type, count_words(type, false),
