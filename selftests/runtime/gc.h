@@ -113,19 +113,19 @@ FIXTURE_VARIANT(gc)
 };
 
 FIXTURE_VARIANT_ADD(gc, 1_processor_tracked){
-	.way = { 1, "gcpoison=1" },
+	.way = { 1, "gcverify=1,gcpoison=1" },
 };
 
 FIXTURE_VARIANT_ADD(gc, 2_processors_tracked){
-	.way = { 2, "gcpoison=1" },
+	.way = { 2, "gcverify=1,gcpoison=1" },
 };
 
 FIXTURE_VARIANT_ADD(gc, 2_processors_stopped){
-	.way = { 2, "gcpoison=1,gcuffd=0" },
+	.way = { 2, "gcverify=1,gcpoison=1,gcuffd=0" },
 };
 
 FIXTURE_VARIANT_ADD(gc, 8_processors_tracked){
-	.way = { 8, "gcpoison=1" },
+	.way = { 8, "gcverify=1,gcpoison=1" },
 };
 
 FIXTURE_SETUP(gc)
