@@ -263,6 +263,8 @@ void burrow_caches_mark_begin(struct burrow_heap *heap)
 static void run_sweep(struct burrow_heap_cache *cache, struct burrow_run *run)
 {
 	burrow_sweep_one(cache->heap, run->span);
+	/* It has more young than old, and will have more. */
+	burrow_span_age(cache->heap, run->span, false);
 	cache->heap->unswept -= run->span->pages << BURROW_HEAP_SHIFT;
 	cache->black -= run->end - run->cur;
 }

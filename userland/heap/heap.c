@@ -56,6 +56,7 @@ static void tables_close(struct burrow_heap *heap)
 
 	table_unmap(heap->pages, pages * sizeof(*heap->pages));
 	table_unmap(heap->spans, pages * sizeof(*heap->spans));
+	table_unmap(heap->old, pages);
 	table_unmap(heap->bits, pages * BITS_WORDS * 16);
 }
 
@@ -65,8 +66,9 @@ static int tables_open(struct burrow_heap *heap)
 
 	heap->pages = burrow_table_map(pages * sizeof(*heap->pages));
 	heap->spans = burrow_table_map(pages * sizeof(*heap->spans));
+	heap->old = burrow_table_map(pages);
 	heap->bits = burrow_table_map(pages * BITS_WORDS * 16);
-	if (heap->pages && heap->spans && heap->bits)
+	if (heap->pages && heap->spans && heap->old && heap->bits)
 		return 0;
 	tables_close(heap);
 	return -ENOMEM;
@@ -261,20 +263,6 @@ void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,
 {
 	*low = heap->half[0].base;
 	*high = *low + (heap->half[0].pages << BURROW_HEAP_SHIFT);
-}
-
-void burrow_heap_tracked(struct burrow_heap *heap,
-			 void (*fn)(char *low, char *high, void *arg),
-			 void *arg)
-{
-	struct burrow_half *half = &heap->half[0];
-	size_t top;
-
-	pthread_mutex_lock(&half->lock);
-	top = half->top;
-	pthread_mutex_unlock(&half->lock);
-	if (top)
-		fn(half->base, half->base + (top << BURROW_HEAP_SHIFT), arg);
 }
 
 size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes)

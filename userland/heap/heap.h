@@ -163,11 +163,15 @@ void burrow_heap_sweep_all(struct burrow_heap *heap);
 size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes);
 
 /*
- * Runs of addresses of the tracked half that objects may lie in, in order, for
- * arming and harvest: whole pages of 8 KiB. What comes into use later is not in
- * them: all objects there are allocated marked, and whoever arms before
- * mark_begin must look once more with the world stopped. half: all addresses that
- * they could ever be at.
+ * Runs of addresses of the tracked half where writes matter, in order, whole pages
+ * of 8 KiB. Before marking, for arming: where objects lie that lived through the
+ * last cycle. Most of what is younger will be gone before anything is gained by
+ * protecting it, and its pages would be written for the next objects. While
+ * marking, for harvest: these, and where anything is marked. A page that was not
+ * armed counts as written, so that the marked objects on it are scanned again,
+ * whatever was written to them since they were scanned. On pages that are not in
+ * the runs there is nothing to scan again. half: all addresses that they could
+ * ever be at.
  */
 void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,
 			      char **high);

@@ -181,7 +181,7 @@ static struct burrow_span *extend(struct burrow_heap *heap,
 	span->start = half->base + (half->top << BURROW_HEAP_SHIFT);
 	span->pages = pages;
 	span->clean = true;
-	half->top += pages;
+	__atomic_store_n(&half->top, half->top + pages, __ATOMIC_RELEASE);
 	return span;
 }
 

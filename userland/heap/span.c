@@ -68,6 +68,7 @@ static void publish(struct burrow_heap *heap, struct burrow_span *span)
 		.bin = span->bin,
 	};
 
+	burrow_span_age(heap, span, false);
 	for (i = 0; i < span->pages; i++) {
 		page.back = i <= UINT16_MAX ? i : UINT16_MAX;
 		heap->spans[number + i] = span;

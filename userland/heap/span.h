@@ -290,6 +290,8 @@ extern const struct burrow_heap_source burrow_heap_kmod;
  * @bytes:	of both
  * @pages:	entry of each page
  * @spans:	span of each page; of free runs, of the first and the last one
+ * @old:	of each span's first page: something in it has lived through a
+ *		cycle. A hint, of the owner
  * @bits:	words of the bitmaps, in pairs
  * @allocs:	the word of each pair that says what is allocated, every other one
  *		from here
@@ -327,6 +329,7 @@ struct burrow_heap {
 	size_t bytes;
 	union burrow_page *pages;
 	struct burrow_span **spans;
+	uint8_t *old;
 	uint64_t *bits;
 	uint64_t *allocs;
 	uint64_t *marks;
@@ -462,6 +465,13 @@ static inline bool burrow_bits_test(uint64_t *map, uint32_t first,
 	uint64_t *word = burrow_bits_word(map, first, index);
 
 	return __atomic_load_n(word, __ATOMIC_RELAXED) >> index % 64 & 1;
+}
+
+static inline void burrow_span_age(struct burrow_heap *heap,
+				   const struct burrow_span *span, bool old)
+{
+	__atomic_store_n(&heap->old[burrow_page_number(heap, span->start)], old,
+			 __ATOMIC_RELAXED);
 }
 
 static inline union burrow_page burrow_page_of(const struct burrow_heap *heap,

@@ -53,6 +53,7 @@ uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span)
 	}
 	span->at = 0;
 	span->epoch = heap->epoch;
+	burrow_span_age(heap, span, left);
 	return left;
 }
 

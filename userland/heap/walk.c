@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Objects one by one, and the pointers in them: for those who look at the heap
- * without marking it. Nothing here is shared with mark.c, which it checks.
+ * Ways through the heap for those who don't mark it: objects one by one, the
+ * pointers in them, and the addresses where writes matter. Nothing here is shared
+ * with mark.c, which it checks.
  */
 #include "span.h"
 
@@ -114,4 +115,69 @@ void burrow_heap_each(struct burrow_heap *heap,
 				each_of_span(heap, span, fn, arg);
 		}
 	}
+}
+
+static bool has_marks(struct burrow_heap *heap, union burrow_page page,
+		      uint32_t words)
+{
+	uint32_t i;
+
+	for (i = 0; i < words; i++)
+		if (__atomic_load_n(burrow_bits_word(heap->marks, page.bits,
+						     i * 64),
+				    __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+/* Pages of the span that begins at page @number, none past @end. */
+static size_t span_pages(struct burrow_heap *heap, size_t number, size_t end,
+			 union burrow_page page)
+{
+	size_t n = burrow_bin_infos[page.bin].pages;
+
+	if (n)
+		return n;
+	for (n = 1; number + n < end; n++) {
+		union burrow_page next = burrow_page_of(heap, number + n);
+
+		if (next.bin != page.bin || next.bits != page.bits)
+			break;
+	}
+	return n;
+}
+
+/*
+ * Spans come and go meanwhile; the table of pages can be read at any time. That
+ * of old ones is looked at first, which saves the marks of most.
+ */
+void burrow_heap_tracked(struct burrow_heap *heap,
+			 void (*fn)(char *low, char *high, void *arg),
+			 void *arg)
+{
+	size_t end = __atomic_load_n(&heap->half[0].top, __ATOMIC_ACQUIRE);
+	size_t number, n, from = 0, to = 0;
+	union burrow_page page;
+	bool marking = heap->marking;
+
+	for (number = 0; number < end; number += n) {
+		n = 1;
+		page = burrow_page_of(heap, number);
+		if (!page.bin)
+			continue;
+		n = span_pages(heap, number, end, page);
+		if (!__atomic_load_n(&heap->old[number], __ATOMIC_RELAXED) &&
+		    !(marking &&
+		      has_marks(heap, page, burrow_bin_infos[page.bin].words)))
+			continue;
+		if (number != to && to > from)
+			fn(heap->base + (from << BURROW_HEAP_SHIFT),
+			   heap->base + (to << BURROW_HEAP_SHIFT), arg);
+		if (number != to)
+			from = number;
+		to = number + n;
+	}
+	if (to > from)
+		fn(heap->base + (from << BURROW_HEAP_SHIFT),
+		   heap->base + (to << BURROW_HEAP_SHIFT), arg);
 }
