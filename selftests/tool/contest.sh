@@ -45,6 +45,10 @@ holds "of a request's times the median is not the longest" \
 	"$(cell io mmap 1 p50-us) < $(cell io mmap 1 p99-us)"
 holds "a request takes longer than the server's part" \
 	"$(cell io mmap 1 p50-us) * 1000 > $(cell io mmap 1 ns/request)"
+check "collections" bench gc --count 6 --procs 1 --runs 1 --backend mmap
+is "have their rows" "$(rows_of mmap)" "$(printf '1:%s ' $(printf '%s\n' \
+	{,wall-}ns/{16-bytes,32-bytes,64-bytes,256-bytes,node-of-18,node-of-20} \
+	{,wall-}ns/{random-mark,ordered-mark} | sort))"
 check "two processors" bench skynet --count 1000 --procs 2 --runs 1 --backend mmap
 is "are told apart" "$(rows_of mmap)" "2:ns/actor 2:wall-ns/actor "
 

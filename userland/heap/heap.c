@@ -38,10 +38,17 @@ void burrow_heap_now_set(struct burrow_heap *heap)
 
 void *burrow_table_map(size_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	void *p = mmap(NULL, bytes, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	/* After mlockall(MCL_FUTURE) it would all get memory. */
+	munlock(p, bytes);
+	if (!mprotect(p, bytes, PROT_READ | PROT_WRITE))
+		return p;
+	munmap(p, bytes);
+	return NULL;
 }
 
 static void table_unmap(void *table, size_t bytes)

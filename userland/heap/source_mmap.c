@@ -30,6 +30,8 @@ static int mmap_reserve(struct burrow_heap *heap, size_t bytes)
 		munmap(p, base - p);
 	if (base < p + ALIGN)
 		munmap(base + bytes, p + ALIGN - base);
+	/* After mlockall(MCL_FUTURE) what is committed would all get memory. */
+	munlock(base, bytes);
 	heap->base = base;
 	return 0;
 }

@@ -38,7 +38,8 @@ GO := $(shell ../selftests/go --found)
 
 have = $(if $(wildcard $(addprefix /usr/include/,$(1))),$(PEER)/$(2))
 peers: $(if $(GO),$(PEER)/go) $(call have,boost/fiber/all.hpp,boost) \
-	$(call have,st.h,st) $(call have,pth.h,pth)
+	$(call have,st.h,st) $(call have,pth.h,pth) \
+	$(call have,gc.h,gc)
 
 $(PEER)/go: $(wildcard $(PEERS)/go/*)
 	@mkdir -p $(@D)

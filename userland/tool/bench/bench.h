@@ -57,6 +57,7 @@ extern const struct bench bench_skynet;
 extern const struct bench bench_ring;
 extern const struct bench bench_mutex;
 extern const struct bench bench_timers;
+extern const struct bench bench_gc;
 extern const struct bench bench_io;
 
 /* Whether the options ask for this backend. */

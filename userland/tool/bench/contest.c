@@ -30,6 +30,7 @@ static const struct side {
 	{ "boost", "peers/boost", BURROW_BACKEND_AUTO },
 	{ "st", "peers/st", BURROW_BACKEND_AUTO },
 	{ "pth", "peers/pth", BURROW_BACKEND_AUTO },
+	{ "libgc", "peers/gc", BURROW_BACKEND_AUTO },
 };
 
 #define NSIDES (sizeof(sides) / sizeof(sides[0]))

@@ -64,6 +64,22 @@ static const struct goal goals[] = {
 	{ "TCP echo, server CPU", "io", "ns/request", "ns/request", 0.70, false,
 	  "neco 9600, libdill 4900, libfiber 5200, Photon 5200" },
 	{ "TCP echo, p99, us", "io", "p99-us", "p99-us", 1.00, false, NULL },
+	{ "object of 16 bytes", "gc", "ns/16-bytes", "ns/16-bytes", 0.20, true,
+	  NULL },
+	{ "object of 32 bytes", "gc", "ns/32-bytes", "ns/32-bytes", 0.20, true,
+	  NULL },
+	{ "object of 64 bytes", "gc", "ns/64-bytes", "ns/64-bytes", 0.20, true,
+	  NULL },
+	{ "object of 256 bytes", "gc", "ns/256-bytes", "ns/256-bytes", 0.20,
+	  true, NULL },
+	{ "binary trees 18, per node", "gc", "ns/node-of-18", "ns/node-of-18",
+	  0.30, true, NULL },
+	{ "binary trees 20, per node", "gc", "ns/node-of-20", "ns/node-of-20",
+	  0.30, true, NULL },
+	{ "mark, random order", "gc", "ns/random-mark", "ns/random-mark", 0.25,
+	  true, NULL },
+	{ "mark, in order", "gc", "ns/ordered-mark", "ns/ordered-mark", 0.77,
+	  true, NULL },
 };
 
 #define NGOALS (sizeof(goals) / sizeof(goals[0]))

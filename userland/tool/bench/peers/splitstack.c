@@ -75,13 +75,13 @@ static void start(void *p)
 static int grow(void *p, unsigned int i, uint64_t *ticks)
 {
 	struct state *s = p;
-	void *saved[CONTEXT_WORDS];
+	void *saved[CONTEXT_WORDS], *context;
 	uint64_t t0;
 
 	__splitstack_getcontext(saved);
 	__splitstack_setcontext(s->stacks[i].context);
 	t0 = bench_ticks();
-	burrow_arch_call(s->stacks[i].top, start, s);
+	burrow_arch_call(&context, s->stacks[i].top, start, s);
 	*ticks = s->bottom - t0;
 	__splitstack_getcontext(s->stacks[i].context);
 	__splitstack_setcontext(saved);

@@ -30,6 +30,14 @@ var works = map[string]func(n int) int{
 	"mutex":              mutex,
 	"mutex-held":         mutexHeld,
 	"sleep":              sleep,
+	"alloc-16":           onAll[words16],
+	"alloc-32":           onAll[words32],
+	"alloc-64":           onAll[words64],
+	"alloc-256":          onAll[words256],
+	"trees-18":           func(n int) int { return trees(min(n, 18)) },
+	"trees-20":           func(n int) int { return trees(min(n, 20)) },
+	"mark-random":        func(n int) int { return mark(n, true) },
+	"mark-ordered":       func(n int) int { return mark(n, false) },
 }
 
 const clockProcessCPU = 2
