@@ -255,6 +255,8 @@ void burrow_heap_mark_end(struct burrow_heap *heap)
 
 	assert(heap->marking);
 	assert(!heap->nr_blocks);
+	if (heap->check)
+		burrow_check_types(heap);
 	heap->marks = heap->allocs;
 	heap->allocs = marks;
 	heap->epoch++;

@@ -424,6 +424,9 @@ struct burrow_type;
 const struct burrow_layout *burrow_layout_of(const struct burrow_type *type,
 					     const char **why);
 
+/* check.c: with the world stopped, at the end of marking. */
+void burrow_check_types(struct burrow_heap *heap);
+
 /* mark.c */
 void burrow_mark_blocks_free(struct burrow_heap *heap);
 
