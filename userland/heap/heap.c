@@ -51,6 +51,38 @@ void *burrow_table_map(size_t bytes)
 	return NULL;
 }
 
+/*
+ * One whose parts are made writable as they come into use: mlockall() gives
+ * memory to all that is writable. The rest is read, and zero.
+ */
+static void *large_table_map(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+bool burrow_table_ready(void *table, size_t low, size_t high)
+{
+	char *from = (char *)table + (low & ~4095UL);
+
+	high = (high + 4095) & ~4095UL;
+	return !mprotect(from, (char *)table + high - from,
+			 PROT_READ | PROT_WRITE);
+}
+
+bool burrow_tables_ready(struct burrow_heap *heap, char *start, size_t pages)
+{
+	size_t low = burrow_page_number(heap, start), high = low + pages;
+
+	return burrow_table_ready(heap->pages, low * sizeof(*heap->pages),
+				  high * sizeof(*heap->pages)) &&
+	       burrow_table_ready(heap->spans, low * sizeof(*heap->spans),
+				  high * sizeof(*heap->spans)) &&
+	       burrow_table_ready(heap->old, low, high);
+}
+
 static void table_unmap(void *table, size_t bytes)
 {
 	if (table)
@@ -71,10 +103,10 @@ static int tables_open(struct burrow_heap *heap)
 {
 	size_t pages = heap->bytes >> BURROW_HEAP_SHIFT;
 
-	heap->pages = burrow_table_map(pages * sizeof(*heap->pages));
-	heap->spans = burrow_table_map(pages * sizeof(*heap->spans));
-	heap->old = burrow_table_map(pages);
-	heap->bits = burrow_table_map(pages * BITS_WORDS * 16);
+	heap->pages = large_table_map(pages * sizeof(*heap->pages));
+	heap->spans = large_table_map(pages * sizeof(*heap->spans));
+	heap->old = large_table_map(pages);
+	heap->bits = large_table_map(pages * BITS_WORDS * 16);
 	if (heap->pages && heap->spans && heap->old && heap->bits)
 		return 0;
 	tables_close(heap);
@@ -93,6 +125,7 @@ static void halves_open(struct burrow_heap *heap)
 		half->base = heap->base + i * (heap->bytes / 2);
 		half->pages = pages;
 		half->bits_at = i * pages * BITS_WORDS;
+		half->bits_ready = half->bits_at;
 		half->bits_end = half->bits_at + pages * BITS_WORDS;
 		half->plain = i;
 	}

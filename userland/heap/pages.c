@@ -171,7 +171,11 @@ static struct burrow_span *extend(struct burrow_heap *heap,
 		more = (more + COMMIT_PAGES - 1) / COMMIT_PAGES * COMMIT_PAGES;
 		if (more > half->pages - half->committed)
 			more = half->pages - half->committed;
-		if (heap->source->commit(heap, half, more))
+		if (heap->source->commit(heap, half, more) ||
+		    !burrow_tables_ready(heap,
+					 half->base + (half->committed
+						       << BURROW_HEAP_SHIFT),
+					 more))
 			return NULL;
 		half->committed += more;
 	}

@@ -7,10 +7,25 @@
 
 #include "span.h"
 
+#define BITS_READY (1U << 15) /* words made ready at a time */
+
 /* 1, 2, 4, 8, 16 words: 0 to 4. */
 static uint32_t bits_size(uint32_t words)
 {
 	return words > 1 ? 32 - __builtin_clz(words - 1) : 0;
+}
+
+/* More of the bitmaps can be written. */
+static bool bits_make_ready(struct burrow_heap *heap, struct burrow_half *half)
+{
+	uint32_t more = half->bits_end - half->bits_ready;
+
+	more = more < BITS_READY ? more : BITS_READY;
+	if (!burrow_table_ready(heap->bits, (size_t)half->bits_ready * 16,
+				((size_t)half->bits_ready + more) * 16))
+		return false;
+	half->bits_ready += more;
+	return true;
 }
 
 /* All zero. Under half.lock. False: there are no more. */
@@ -27,6 +42,9 @@ static bool bits_get(struct burrow_heap *heap, struct burrow_half *half,
 		return true;
 	}
 	if (half->bits_end - half->bits_at < 1U << size)
+		return false;
+	if (half->bits_at + (1U << size) > half->bits_ready &&
+	    !bits_make_ready(heap, half))
 		return false;
 	*bits = half->bits_at;
 	half->bits_at += 1U << size;

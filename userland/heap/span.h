@@ -206,6 +206,7 @@ struct burrow_bin {
  * @tables:	memory that those lie in, linked
  * @bits_free:	words of the bitmaps to use again, by size, as index + 1
  * @bits_at:	the next that was never used
+ * @bits_ready:	words below may be written
  * @bits_end:	its end
  * @arena:	the module's number for it
  * @plain:	which one it is
@@ -222,6 +223,7 @@ struct burrow_half {
 	struct burrow_span *tables;
 	uint32_t bits_free[BURROW_BITS_SIZES];
 	uint32_t bits_at;
+	uint32_t bits_ready;
 	uint32_t bits_end;
 	uint32_t arena;
 	bool plain;
@@ -432,6 +434,10 @@ void burrow_mark_blocks_free(struct burrow_heap *heap);
 
 /* heap.c: memory for tables, zeroed, that is there when touched; or NULL. */
 void *burrow_table_map(size_t bytes);
+
+/* Bytes of a table, or the entries of some pages, can be written from now on. */
+bool burrow_table_ready(void *table, size_t low, size_t high);
+bool burrow_tables_ready(struct burrow_heap *heap, char *start, size_t pages);
 
 static inline const struct burrow_heap_hooks *
 burrow_heap_hooks_of(const struct burrow_heap *heap)
