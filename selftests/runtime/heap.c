@@ -596,6 +596,9 @@ TEST(out_of_address_space)
 
 	if (on_kmod())
 		SKIP(return, "stacks of the module do not fit the limit");
+#ifdef __SANITIZE_ADDRESS__
+	SKIP(return, "AddressSanitizer does not fit the limit");
+#endif
 	outcome_of(&o, run_limited, NULL);
 	EXPECT_TRUE(exited_with(&o, 0))
 	TH_LOG("status %x: %s", o.status, o.text);
