@@ -53,11 +53,12 @@ void *burrow_table_map(size_t bytes)
 
 /*
  * One whose parts are made writable as they come into use: mlockall() gives
- * memory to all that is writable. The rest is read, and zero.
+ * memory to all that is writable. @prot: of the rest, which is zero if it can be
+ * read.
  */
-static void *large_table_map(size_t bytes)
+static void *large_table_map(size_t bytes, int prot)
 {
-	void *p = mmap(NULL, bytes, PROT_READ,
+	void *p = mmap(NULL, bytes, prot,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
@@ -103,10 +104,11 @@ static int tables_open(struct burrow_heap *heap)
 {
 	size_t pages = heap->bytes >> BURROW_HEAP_SHIFT;
 
-	heap->pages = large_table_map(pages * sizeof(*heap->pages));
-	heap->spans = large_table_map(pages * sizeof(*heap->spans));
-	heap->old = large_table_map(pages);
-	heap->bits = large_table_map(pages * BITS_WORDS * 16);
+	/* Any address in the range is looked up in this one. */
+	heap->pages = large_table_map(pages * sizeof(*heap->pages), PROT_READ);
+	heap->spans = large_table_map(pages * sizeof(*heap->spans), PROT_NONE);
+	heap->old = large_table_map(pages, PROT_NONE);
+	heap->bits = large_table_map(pages * BITS_WORDS * 16, PROT_NONE);
 	if (heap->pages && heap->spans && heap->old && heap->bits)
 		return 0;
 	tables_close(heap);

@@ -473,8 +473,8 @@ static void rescan_span(const struct view v, const struct burrow_span *span,
 			const char *low, const char *high)
 {
 	const struct burrow_bin_info *info = &burrow_bin_infos[span->bin];
-	uint64_t *marks = v.marks;
 	uint32_t index = 0, end = span->count;
+	uint64_t *marks = v.marks, word;
 
 	if (!info->size) {
 		if (burrow_bits_test(marks, span->bits, 0))
@@ -485,10 +485,19 @@ static void rescan_span(const struct view v, const struct burrow_span *span,
 		index = (low - span->start) / info->size;
 	if (high < span->start + (size_t)end * info->size)
 		end = (high - span->start + info->size - 1) / info->size;
-	for (; index < end; index++)
-		if (burrow_bits_test(marks, span->bits, index))
+	while (index < end) {
+		word = *burrow_bits_word(marks, span->bits, index) >>
+		       index % 64;
+		if (!word) {
+			index = (index | 63) + 1;
+			continue;
+		}
+		index += __builtin_ctzl(word);
+		if (index < end)
 			scan_small(v, span->start + (size_t)index * info->size,
 				   span->bin);
+		index++;
+	}
 }
 
 void burrow_mark_rescan(struct burrow_marker *m, const void *low,
