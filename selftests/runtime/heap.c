@@ -325,7 +325,7 @@ static int precise(void *arg)
 	hide(all);
 	burrow_gc();
 	for (i = 0; i < HIDDEN; i++)
-		left += burrow_weak_get(weak[i]) != NULL;
+		left += !!burrow_weak_get(weak[i]);
 	memset(weak, 0, sizeof(weak));
 	memset(hidden, 0, sizeof(hidden));
 	CHECK(all[HIDDEN - 1]->number);

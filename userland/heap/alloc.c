@@ -221,7 +221,7 @@ static inline void *alloc(size_t size, enum burrow_kind kind, const char *call,
 	if (burrow_likely(cache && size <= BURROW_HEAP_QUICK)) {
 		p = bump(&cache->run[burrow_bin_of(
 			kind, burrow_class_quick[(size + 15) / 16])]);
-		if (burrow_likely(p != NULL))
+		if (burrow_likely(p))
 			return p;
 	}
 	return slow_sized(size, kind, call, try);
@@ -305,9 +305,9 @@ static inline void *new (const struct burrow_type *type, const char *call,
 	struct burrow_heap_cache *cache = burrow_cache_tls;
 	void *p;
 
-	if (burrow_likely(cache != NULL)) {
+	if (burrow_likely(cache)) {
 		p = bump(&cache->run[type->cell->opaque[0]]);
-		if (burrow_likely(p != NULL))
+		if (burrow_likely(p))
 			return p;
 	}
 	return new_slow(type, call, try);

@@ -272,12 +272,12 @@ void burrow_heap_mark_begin(struct burrow_heap *heap)
 /* All spans of the bin that no cache has. */
 static void unsweep(struct burrow_bin *bin)
 {
-	bin->unswept = bin->partial;
-	if (!bin->unswept.first)
-		bin->unswept = bin->full;
-	else if (bin->full.first) {
-		bin->unswept.last->next = bin->full.first;
-		bin->unswept.last = bin->full.last;
+	bin->unswept = bin->full;
+	if (bin->partial.first) {
+		bin->partial.last->next = bin->full.first;
+		bin->unswept.first = bin->partial.first;
+		if (!bin->full.first)
+			bin->unswept.last = bin->partial.last;
 	}
 	bin->partial = (struct burrow_span_list){ 0 };
 	bin->full = (struct burrow_span_list){ 0 };

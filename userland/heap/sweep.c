@@ -4,8 +4,9 @@
  *
  * The marks have become the allocation bits by then, for all spans at once: the
  * two bitmaps have changed places (burrow_heap_mark_end()). What is in the other
- * one still says what was allocated before; it is cleared, for the next marks, and the span goes where what is left in it wants it. Objects themselves
- * are not looked at, but to poison them.
+ * one still says what was allocated before; it is cleared, for the next marks, and
+ * the span goes where what is left in it wants it. Objects themselves are not
+ * looked at, but to poison them.
  */
 #include <sched.h>
 #include <string.h>

@@ -62,13 +62,18 @@ static const char *type_lie(const struct burrow_type *type)
 	return why;
 }
 
+static bool in_tail(const struct burrow_type *type, size_t i)
+{
+	return type->fields[i].offset >= type->tail;
+}
+
 /* Of the fixed part or of an element of the tail. */
 static size_t count_words(const struct burrow_type *type, bool tail)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < type->nr_fields; i++)
-		if (tail == (type->fields[i].offset >= type->tail))
+		if (tail == in_tail(type, i))
 			n += type->fields[i].bytes / sizeof(void *);
 	return n;
 }
@@ -78,7 +83,7 @@ static void put_words(const struct burrow_type *type, bool tail, uint32_t *to)
 	size_t i, word, n, base = tail ? type->tail : 0;
 
 	for (i = 0; i < type->nr_fields; i++) {
-		if (tail != (type->fields[i].offset >= type->tail))
+		if (tail != in_tail(type, i))
 			continue;
 		word = (type->fields[i].offset - base) / sizeof(void *);
 		for (n = type->fields[i].bytes / sizeof(void *); n; n--)

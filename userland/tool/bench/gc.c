@@ -22,21 +22,6 @@ static struct burrow_waitgroup group;
 static void *volatile sink;
 static long each;
 
-#define ALLOC(bytes)                                  \
-	static void alloc_loop_##bytes(void *arg)     \
-	{                                             \
-		long i;                               \
-                                                      \
-		for (i = 0; i < each; i++)            \
-			sink = burrow_alloc(bytes);   \
-		burrow_waitgroup_done(arg);           \
-	}                                             \
-                                                      \
-	static long alloc_##bytes(long n)             \
-	{                                             \
-		return on_all(n, alloc_loop_##bytes); \
-	}
-
 static long on_all(long n, void (*fn)(void *arg))
 {
 	int procs = burrow_set_procs(0), i, err;
@@ -51,6 +36,20 @@ static long on_all(long n, void (*fn)(void *arg))
 	burrow_waitgroup_wait(&group);
 	return each * procs;
 }
+
+/* The size is a constant, as it is in most programs. */
+#define ALLOC(bytes)                                  \
+	static void alloc_loop_##bytes(void *arg)     \
+	{                                             \
+		long i;                               \
+		for (i = 0; i < each; i++)            \
+			sink = burrow_alloc(bytes);   \
+		burrow_waitgroup_done(arg);           \
+	}                                             \
+	static long alloc_##bytes(long n)             \
+	{                                             \
+		return on_all(n, alloc_loop_##bytes); \
+	}
 
 ALLOC(16)
 ALLOC(32)
