@@ -32,14 +32,16 @@ struct want {
 	enum burrow_kind kind;
 };
 
-static inline void *bump(struct burrow_run *run)
+/* False: the run is used up. */
+static inline bool bump(struct burrow_run *run, void **p)
 {
-	char *p = run->cur;
+	char *cur = run->cur;
 
-	if (burrow_unlikely(p == run->end))
-		return NULL;
-	run->cur = p + run->size;
-	return p;
+	if (burrow_unlikely(cur == run->end))
+		return false;
+	run->cur = cur + run->size;
+	*p = cur;
+	return true;
 }
 
 static bool attends(const struct burrow_thread *self, uint32_t bits)
@@ -137,12 +139,13 @@ static struct burrow_heap_cache *cache_of(struct burrow_thread *self)
 static void *take_small(struct burrow_thread *self, const struct want *want)
 {
 	struct burrow_heap_cache *cache = cache_of(self);
+	struct burrow_run *run;
 	void *p = NULL;
 
 	if (cache) {
-		p = bump(&cache->run[want->bin]);
-		if (!p && burrow_cache_refill(cache, want->bin))
-			p = bump(&cache->run[want->bin]);
+		run = &cache->run[want->bin];
+		if (!bump(run, &p) && burrow_cache_refill(cache, want->bin))
+			bump(run, &p);
 	}
 	return p;
 }
@@ -216,12 +219,12 @@ static inline void *alloc(size_t size, enum burrow_kind kind, const char *call,
 			  bool try)
 {
 	struct burrow_heap_cache *cache = burrow_cache_tls;
+	uint32_t bin;
 	void *p;
 
 	if (burrow_likely(cache && size <= BURROW_HEAP_QUICK)) {
-		p = bump(&cache->run[burrow_bin_of(
-			kind, burrow_class_quick[(size + 15) / 16])]);
-		if (burrow_likely(p))
+		bin = burrow_bin_of(kind, burrow_class_quick[(size + 15) / 16]);
+		if (burrow_likely(bump(&cache->run[bin], &p)))
 			return p;
 	}
 	return slow_sized(size, kind, call, try);
@@ -306,8 +309,7 @@ static inline void *new (const struct burrow_type *type, const char *call,
 	void *p;
 
 	if (burrow_likely(cache)) {
-		p = bump(&cache->run[type->cell->opaque[0]]);
-		if (burrow_likely(p))
+		if (burrow_likely(bump(&cache->run[type->cell->opaque[0]], &p)))
 			return p;
 	}
 	return new_slow(type, call, try);
