@@ -48,7 +48,8 @@ TEST_GC(interior_pointers_keep)
 	int i;
 
 	for (i = 0; i < MANY; i++)
-		inside[i] = (char *)make(&secrets[i]) + sizeof(struct thing) - 1;
+		inside[i] =
+			(char *)make(&secrets[i]) + sizeof(struct thing) - 1;
 	CHECK(count_living(secrets) == MANY);
 	memset(inside, 0, sizeof(inside));
 	CHECK(count_living(secrets) <= MANY - MOST);
@@ -198,27 +199,27 @@ static void spin_red_zone(struct secret *secret)
 {
 	uintptr_t hidden = secret->hidden;
 
-	__asm__ volatile("sub $256, %%rsp\n"
-			 "mov %[hidden], %%r12\n"
-			 "xor %[mask], %%r12\n"
-			 "mov %%r12, -120(%%rsp)\n"
-			 "xor %%r12, %%r12\n"
-			 "lock incl (%[ready])\n"
-			 "1: pause\n"
-			 "cmpl $0, (%[stop])\n"
-			 "je 1b\n"
-			 "mov -120(%%rsp), %%r12\n"
-			 "movq $0, -120(%%rsp)\n"
-			 "cmp %[magic], 8(%%r12)\n"
-			 "je 2f\n"
-			 "ud2\n"
-			 "2: xor %%r12, %%r12\n"
-			 "add $256, %%rsp\n"
-			 :
-			 : [ready] "r"(&ready), [hidden] "r"(hidden),
-			   [mask] "r"(MASK), [stop] "r"(&stop),
-			   [magic] "r"(MAGIC)
-			 : "r12", "memory", "cc");
+	__asm__ volatile(
+		"sub $256, %%rsp\n"
+		"mov %[hidden], %%r12\n"
+		"xor %[mask], %%r12\n"
+		"mov %%r12, -120(%%rsp)\n"
+		"xor %%r12, %%r12\n"
+		"lock incl (%[ready])\n"
+		"1: pause\n"
+		"cmpl $0, (%[stop])\n"
+		"je 1b\n"
+		"mov -120(%%rsp), %%r12\n"
+		"movq $0, -120(%%rsp)\n"
+		"cmp %[magic], 8(%%r12)\n"
+		"je 2f\n"
+		"ud2\n"
+		"2: xor %%r12, %%r12\n"
+		"add $256, %%rsp\n"
+		:
+		: [ready] "r"(&ready), [hidden] "r"(hidden), [mask] "r"(MASK),
+		  [stop] "r"(&stop), [magic] "r"(MAGIC)
+		: "r12", "memory", "cc");
 }
 
 static void (*const spins[])(struct secret *) = {

@@ -58,7 +58,7 @@ __attribute__((noipa, unused)) static void make_dropped(struct secret *secret)
 	make(secret);
 }
 
-/* What calls have left on the stack is overwritten. */
+/* What calls have left on the stack and in registers is overwritten. */
 __attribute__((noipa, unused)) static void scrub(void)
 {
 	volatile char area[8192];
@@ -66,6 +66,21 @@ __attribute__((noipa, unused)) static void scrub(void)
 
 	for (i = 0; i < sizeof(area); i++)
 		area[i] = 0;
+#ifdef __x86_64__
+	__asm__ volatile("xor %%eax, %%eax\n"
+			 "xor %%ecx, %%ecx\n"
+			 "xor %%edx, %%edx\n"
+			 "xor %%esi, %%esi\n"
+			 "xor %%edi, %%edi\n"
+			 "xor %%r8d, %%r8d\n"
+			 "xor %%r9d, %%r9d\n"
+			 "xor %%r10d, %%r10d\n"
+			 "xor %%r11d, %%r11d\n"
+			 "pxor %%xmm0, %%xmm0\n"
+			 "pxor %%xmm1, %%xmm1\n" ::
+				 : "rax", "rcx", "rdx", "rsi", "rdi", "r8",
+				   "r9", "r10", "r11", "xmm0", "xmm1", "cc");
+#endif
 }
 
 __attribute__((noipa, unused)) static bool lives(const struct secret *secret)
@@ -137,12 +152,12 @@ FIXTURE_TEARDOWN(gc)
 }
 
 /* A test in each way: a function that runs as main goroutine. */
-#define TEST_GC(name)                                                \
-	static void test_##name(void);                               \
-	TEST_F(gc, name)                                             \
-	{                                                            \
-		EXPECT_EQ(0, run_way(&variant->way, test_##name));   \
-	}                                                            \
+#define TEST_GC(name)                                              \
+	static void test_##name(void);                             \
+	TEST_F(gc, name)                                           \
+	{                                                          \
+		EXPECT_EQ(0, run_way(&variant->way, test_##name)); \
+	}                                                          \
 	static void test_##name(void)
 
 #endif /* SELFTESTS_GC_H */

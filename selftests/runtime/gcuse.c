@@ -263,7 +263,8 @@ static void allocate_much(void *arg)
 		t->next = list;
 		list = t;
 		for (t = list; t && i % 100 == 99; t = t->next)
-			CHECK((int)t->magic == i - (int)(list->magic - t->magic));
+			CHECK((int)t->magic ==
+			      i - (int)(list->magic - t->magic));
 	}
 }
 
@@ -296,8 +297,8 @@ TEST_F(gc, runs_end_beside_the_collector)
 	opts.procs = variant->way.procs;
 	failed_line = 0;
 	for (i = 0; i < 20; i++)
-		EXPECT_EQ(0, burrow_run(&opts, leave_at_once,
-					(void *)(i * MS)));
+		EXPECT_EQ(0,
+			  burrow_run(&opts, leave_at_once, (void *)(i * MS)));
 	EXPECT_EQ(0, failed_line);
 }
 
@@ -480,9 +481,12 @@ static void run_with(void *arg)
 TEST(settings_that_can_not_be)
 {
 	static const char *const wrong[][2] = {
-		{ "BURROW_GC", "much" },	{ "BURROW_GC", "0" },
-		{ "BURROW_GC", "-5" },		{ "BURROW_MEMLIMIT", "all" },
-		{ "BURROW_MEMLIMIT", "0" },	{ "BURROW_DEBUG", "gcstress=0" },
+		{ "BURROW_GC", "much" },
+		{ "BURROW_GC", "0" },
+		{ "BURROW_GC", "-5" },
+		{ "BURROW_MEMLIMIT", "all" },
+		{ "BURROW_MEMLIMIT", "0" },
+		{ "BURROW_DEBUG", "gcstress=0" },
 		{ "BURROW_DEBUG", "gcfault=9" },
 	};
 	static struct outcome o;
