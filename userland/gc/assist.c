@@ -128,8 +128,8 @@ struct burrow_thread *burrow_assist(struct burrow_thread *self,
 	/* Nobody begins or ends marking while we are inside. */
 	if (burrow_heap_marking(heap))
 		mark_some(burrow_pacer_assist(
-			pacer, size,
-			__atomic_load_n(&marked, __ATOMIC_RELAXED), bytes));
+			pacer, size, __atomic_load_n(&marked, __ATOMIC_RELAXED),
+			bytes));
 	if (__atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
 	    ATTENTION_BLOCKING)
 		return self;

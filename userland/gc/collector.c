@@ -202,7 +202,7 @@ static struct burrow_thread *soon(struct burrow_thread *self, size_t bytes)
 
 	if (stress) {
 		if (__atomic_add_fetch(&gc.refills, 1, __ATOMIC_RELAXED) %
-				    stress ||
+			    stress ||
 		    is_blocking(self))
 			return self;
 		return wait_for_cycle(self);

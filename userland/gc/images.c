@@ -40,8 +40,9 @@ static void add(const char *low, const char *high)
 		room = room ? 2 * room : 64;
 		more = realloc(ranges, room * sizeof(*ranges));
 		if (!more) {
-			burrow_print(STDERR_FILENO,
-				     "burrow: no memory to list the program's static data\n");
+			burrow_print(
+				STDERR_FILENO,
+				"burrow: no memory to list the program's static data\n");
 			abort();
 		}
 		ranges = more;

@@ -60,7 +60,8 @@ uint64_t burrow_memory_of_cgroup(void)
 		if (!strncmp(line, "0::", 3))
 			n = least_up(line + 3);
 		else if (strstr(line, ":memory:"))
-			n = read_bytes("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+			n = read_bytes(
+				"/sys/fs/cgroup/memory/memory.limit_in_bytes");
 	}
 	fclose(f);
 	return n < NONE ? n - n / 10 : 0;

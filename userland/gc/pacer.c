@@ -87,8 +87,7 @@ void burrow_pacer_cycle(struct burrow_pacer *p,
 	p->roots = end->roots;
 	p->overhead = end->overhead;
 	/* Up at once, down by halves: too early costs less than too late. */
-	p->runway = max(end->allocated,
-			p->runway / 2 + end->allocated / 2);
+	p->runway = max(end->allocated, p->runway / 2 + end->allocated / 2);
 	decide(p);
 }
 

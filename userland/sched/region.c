@@ -87,7 +87,8 @@ void burrow_regions_each(void (*fn)(void *arg, const void *low,
 {
 	const struct burrow_region *region;
 
-	for (region = __atomic_load_n(&burrow_runtime.regions, __ATOMIC_ACQUIRE);
+	for (region =
+		     __atomic_load_n(&burrow_runtime.regions, __ATOMIC_ACQUIRE);
 	     region; region = region->next)
 		fn(arg, region + 1, (const char *)region + region->bytes);
 }
