@@ -42,6 +42,7 @@
 #define PAGE 4096UL
 #define ROUNDS 12
 #define PAGES_FEW 800 /* are scanned again in half a millisecond */
+#define BYTES_FEW (1UL << 20) /* scanned in well under a millisecond */
 
 /**
  * struct state - of the cycle that runs, on the collector's stack: in static
@@ -50,6 +51,7 @@
  * @marker:	this thread's
  * @tracker:	what is used, or NULL
  * @dirty:	bytes of pages harvested in this round
+ * @last:	there is no harvest after this one
  * @failed:	a harvest did; any page may have been written
  * @dropped:	the fault that was asked for was committed
  */
@@ -58,6 +60,7 @@ struct state {
 	struct burrow_marker marker;
 	const struct burrow_tracker *tracker;
 	uint64_t dirty;
+	bool last;
 	bool failed;
 	bool dropped;
 };
@@ -88,7 +91,10 @@ static void harvest(char *low, char *high, void *arg)
 {
 	struct state *s = arg;
 
-	if (!s->failed && !s->tracker->harvest(low, high, rescan, s))
+	const struct burrow_tracker *t = s->tracker;
+
+	if (!s->failed &&
+	    !(s->last ? t->look : t->harvest)(low, high, rescan, s))
 		return;
 	s->failed = true;
 	rescan(low, high, s);
@@ -159,6 +165,8 @@ static void finish(void *arg)
 {
 	struct state *s = arg;
 
+	/* Nobody asks again: armed pages would take faults for nothing. */
+	s->last = true;
 	s->cycle->dirty = harvest_all(s);
 	grey_roots(s);
 	burrow_work_stopped(&s->marker);
@@ -189,11 +197,26 @@ static int64_t stop(struct state *s, void (*fn)(void *arg))
 	return from;
 }
 
+/*
+ * All that is marked and all that is new can be scanned in the stop. A round would
+ * arm the pages that were just allocated from, and each would take a fault.
+ */
+static bool is_little(const struct state *s)
+{
+	struct burrow_heap_counts counts;
+
+	burrow_heap_count(s->cycle->heap, &counts);
+	return s->marker.bytes + counts.allocated - s->cycle->allocated <=
+	       BYTES_FEW;
+}
+
 static void clean(struct state *s)
 {
 	struct burrow_cycle *c = s->cycle;
 	uint64_t pages, last = UINT64_MAX;
 
+	if (is_little(s))
+		return;
 	for (c->rounds = 0; c->rounds < ROUNDS; c->rounds++) {
 		pages = harvest_all(s);
 		burrow_work_beside(&s->marker, c);

@@ -32,6 +32,13 @@ static void note(char *low, char *high, void *arg)
 		seen->pages |= 1U << (low - seen->base) / seen->page;
 }
 
+static bool look(const struct burrow_tracker *tracker, struct seen *seen)
+{
+	seen->pages = 0;
+	return !tracker->look(seen->base, seen->base + PAGES * seen->page, note,
+			      seen);
+}
+
 static bool harvest(const struct burrow_tracker *tracker, struct seen *seen)
 {
 	seen->pages = 0;
@@ -77,8 +84,10 @@ static const char *use(const struct burrow_tracker *tracker, struct seen *seen)
 	if (!harvest(tracker, seen) || seen->pages & 0x2f)
 		return "harvested pages are not armed again";
 	base[page] = 3;
-	if (!harvest(tracker, seen) || !(seen->pages & 0x02))
+	if (!look(tracker, seen) || !(seen->pages & 0x02))
 		return "writes after a harvest are not seen";
+	if (!look(tracker, seen) || !(seen->pages & 0x02))
+		return "a look arms";
 	return NULL;
 }
 

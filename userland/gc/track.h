@@ -32,6 +32,7 @@ typedef void burrow_dirty_fn(char *low, char *high, void *arg);
  *		harvested, and arms them again; pages that never were armed count
  *		as written. @fn may be called before the rest is harvested. 0 or a
  *		negative errno: then any page may have been written
+ * @look:	the same, but does not arm: the next write costs nothing
  */
 struct burrow_tracker {
 	const char *name;
@@ -40,6 +41,7 @@ struct burrow_tracker {
 	int (*watch)(char *low, char *high);
 	int (*arm)(char *low, char *high);
 	int (*harvest)(char *low, char *high, burrow_dirty_fn *fn, void *arg);
+	int (*look)(char *low, char *high, burrow_dirty_fn *fn, void *arg);
 };
 
 extern const struct burrow_tracker burrow_track_uffd;

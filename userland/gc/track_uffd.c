@@ -99,12 +99,13 @@ static int uffd_watch(char *low, char *high)
 	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? -errno : 0;
 }
 
-static int uffd_harvest(char *low, char *high, burrow_dirty_fn *fn, void *arg)
+static int uffd_scan(char *low, char *high, uint64_t flags, burrow_dirty_fn *fn,
+		     void *arg)
 {
 	struct scan_region regions[REGIONS];
 	struct scan_arg scan = {
 		.size = sizeof(scan),
-		.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+		.flags = flags,
 		.start = (uintptr_t)low,
 		.end = (uintptr_t)high,
 		.vec = (uintptr_t)regions,
@@ -128,6 +129,17 @@ static int uffd_harvest(char *low, char *high, burrow_dirty_fn *fn, void *arg)
 	return 0;
 }
 
+static int uffd_harvest(char *low, char *high, burrow_dirty_fn *fn, void *arg)
+{
+	return uffd_scan(low, high, SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC, fn,
+			 arg);
+}
+
+static int uffd_look(char *low, char *high, burrow_dirty_fn *fn, void *arg)
+{
+	return uffd_scan(low, high, SCAN_CHECK_WPASYNC, fn, arg);
+}
+
 static void ignore(char *low, char *high, void *arg)
 {
 	(void)low;
@@ -148,4 +160,5 @@ const struct burrow_tracker burrow_track_uffd = {
 	.watch = uffd_watch,
 	.arm = uffd_arm,
 	.harvest = uffd_harvest,
+	.look = uffd_look,
 };

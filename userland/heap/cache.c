@@ -185,8 +185,10 @@ static bool run_take(struct burrow_heap_cache *cache, struct burrow_run *run,
 	clear(span, info->size, at, n);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	bits_set(heap->allocs, span->bits, at, n);
-	if (heap->marking)
+	if (heap->marking) {
 		bits_set(heap->marks, span->bits, at, n);
+		span->black = true;
+	}
 	run->cur = span->start + (size_t)at * info->size;
 	run->end = run->cur + (size_t)n * info->size;
 	burrow_cache_account(cache, run->end - run->cur);

@@ -145,6 +145,7 @@ union burrow_page {
  * @epoch:	heap.epoch when it was last swept
  * @bin:	0: free
  * @plain:	of the plain half
+ * @black:	objects of it were handed out while marking
  * @clean:	free: its memory is all zero, and not there
  * @left:	free: tree of half.free
  * @right:	free: the same
@@ -165,6 +166,7 @@ struct burrow_span {
 	uint32_t epoch;
 	uint16_t bin;
 	bool plain;
+	bool black;
 	bool clean;
 };
 

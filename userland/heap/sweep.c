@@ -54,7 +54,9 @@ uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span)
 	}
 	span->at = 0;
 	span->epoch = heap->epoch;
-	burrow_span_age(heap, span, left);
+	/* What was allocated marked is not older for having been marked. */
+	burrow_span_age(heap, span, left && !span->black);
+	span->black = false;
 	return left;
 }
 
