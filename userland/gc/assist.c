@@ -5,7 +5,8 @@
  * brake: where the heap is a quarter past its goal the goroutine sleeps as well,
  * for as long as the memory it takes is worth, five milliseconds at most. So a
  * program that writes faster than the collector marks, or a collector that is
- * not given a CPU, costs time and not memory.
+ * not given a CPU, costs time and not memory. It sleeps, too, while the collector
+ * cleans pages and is not getting anywhere: who allocates is who writes.
  *
  * There are a few markers for all; who finds none goes on without. A marker is
  * empty when it is put back: what was not scanned is shared. They lie in memory
@@ -28,6 +29,7 @@
 #define BRAKE_NS 50 /* for a byte, past five quarters of the goal */
 #define BRAKE_HARD_NS 250 /* past twice the goal */
 #define BRAKE_MAX_NS 5000000LL
+#define CLEAN_NS 500000LL /* at a time, while pages are cleaned */
 
 /**
  * struct helper - a marker for who comes
@@ -41,6 +43,7 @@ struct helper {
 
 static struct helper *helpers; /* HELPERS of them, kept */
 static uint64_t marked; /* bytes, in this cycle, so far; atomic */
+static bool cleaning; /* see burrow_assist_clean(); atomic */
 
 static void no_memory(void)
 {
@@ -78,6 +81,11 @@ void burrow_assist_close(void)
 void burrow_assist_marked(uint64_t bytes)
 {
 	__atomic_add_fetch(&marked, bytes, __ATOMIC_RELAXED);
+}
+
+void burrow_assist_clean(bool on)
+{
+	__atomic_store_n(&cleaning, on, __ATOMIC_RELAXED);
 }
 
 static struct helper *take_helper(void)
@@ -134,6 +142,8 @@ struct burrow_thread *burrow_assist(struct burrow_thread *self,
 	    ATTENTION_BLOCKING)
 		return self;
 	ns = brake(size, pacer->goal, bytes);
+	if (ns < CLEAN_NS && __atomic_load_n(&cleaning, __ATOMIC_RELAXED))
+		ns = CLEAN_NS;
 	if (!ns)
 		return self;
 	burrow_leave(self);

@@ -14,6 +14,9 @@ void burrow_assist_close(void);
 /* Who marks says how many bytes it has marked in this cycle. */
 void burrow_assist_marked(uint64_t bytes);
 
+/* Pages are written as fast as they are cleaned: allocation is slowed down. */
+void burrow_assist_clean(bool on);
+
 /*
  * By a goroutine that is about to take @bytes, inside; may park, but not in
  * burrow_blocking(). Returns the thread it is on then. @size: of the heap.

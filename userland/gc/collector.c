@@ -361,9 +361,10 @@ static void trace(const struct burrow_cycle *c)
 
 	burrow_print(
 		STDERR_FILENO,
-		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P%s\n",
+		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P%s\n",
 		c->number, (c->at - burrow_runtime.started_at) / 1000000,
 		c->pauses[0] / 1000, beside / 1000, c->pauses[1] / 1000,
+		c->pauses_cpu[0] / 1000, c->pauses_cpu[1] / 1000,
 		c->cpu_ns / 1000, c->before >> 10, c->peak >> 10, c->live >> 10,
 		c->goal == UINT64_MAX ? 0 : c->goal >> 10, n->stacks >> 10,
 		(n->statics + n->others) >> 10, c->rounds, c->dirty,

@@ -183,15 +183,25 @@ static void all(void *arg)
 	mark_end(s);
 }
 
-/* Ranges that are registered stay while we look; see roots.c. */
-static int64_t stop(struct state *s, void (*fn)(void *arg))
+static int64_t cpu_now(void)
 {
-	int64_t from;
+	struct timespec ts = { 0 };
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+/* Ranges that are registered stay while we look; see roots.c. */
+static int64_t stop(struct state *s, void (*fn)(void *arg), int64_t *pause_cpu)
+{
+	int64_t from, cpu;
 
 	burrow_stacks_prepare();
 	burrow_roots_lock();
 	from = burrow_now();
+	cpu = cpu_now();
 	burrow_stop(fn, s);
+	*pause_cpu = cpu_now() - cpu;
 	from = burrow_now() - from;
 	burrow_roots_unlock();
 	return from;
@@ -213,35 +223,31 @@ static bool is_little(const struct state *s)
 static void clean(struct state *s)
 {
 	struct burrow_cycle *c = s->cycle;
-	uint64_t pages, last = UINT64_MAX;
+	uint64_t pages;
 
 	if (is_little(s))
 		return;
+	/* From the second round on there is what was written during one. */
+	c->cleaning = true;
 	for (c->rounds = 0; c->rounds < ROUNDS; c->rounds++) {
 		pages = harvest_all(s);
 		burrow_work_beside(&s->marker, c);
-		if (pages <= PAGES_FEW || pages > last - last / 8)
+		if (pages <= PAGES_FEW)
 			break;
-		last = pages;
+		burrow_assist_clean(c->rounds > 0);
 	}
+	c->cleaning = false;
+	burrow_assist_clean(false);
 }
 
 static void beside(struct state *s)
 {
 	struct burrow_cycle *c = s->cycle;
 
-	c->pauses[0] = stop(s, begin);
+	c->pauses[0] = stop(s, begin, &c->pauses_cpu[0]);
 	burrow_work_beside(&s->marker, c);
 	clean(s);
-	c->pauses[1] = stop(s, finish);
-}
-
-static int64_t cpu_now(void)
-{
-	struct timespec ts = { 0 };
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+	c->pauses[1] = stop(s, finish, &c->pauses_cpu[1]);
 }
 
 void burrow_cycle_run(struct burrow_cycle *c,
@@ -260,7 +266,7 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	if (s.tracker)
 		beside(&s);
 	else
-		c->pauses[0] = stop(&s, all);
+		c->pauses[0] = stop(&s, all, &c->pauses_cpu[0]);
 	burrow_heap_count(c->heap, &counts);
 	c->allocated = counts.allocated - c->allocated;
 	c->live = counts.live;

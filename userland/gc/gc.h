@@ -47,11 +47,13 @@ void burrow_gc_read_stats(struct burrow_stats *stats);
  * @config:	how
  * @number:	of the cycle, the first is 1
  * @forced:	somebody waits for it: no regard for others
+ * @cleaning:	pages are cleaned: the sooner, the fewer there are next
  * @at:		burrow_now() when it began
  * @allocated:	bytes allocated while it ran
  * @mark_ns:	from the first stop to the last
  * @cpu_ns:	of the collector's threads
  * @pauses:	of its two stops (one where nothing tracks writes)
+ * @pauses_cpu:	of the collector's thread in them
  * @dirty:	pages that were scanned again in the last stop
  * @rounds:	of pre-cleaning
  * @before:	bytes of the heap when it began
@@ -64,11 +66,13 @@ struct burrow_cycle {
 	const struct burrow_gc_config *config;
 	uint64_t number;
 	bool forced;
+	bool cleaning;
 	int64_t at;
 	uint64_t allocated;
 	int64_t mark_ns;
 	int64_t cpu_ns;
 	int64_t pauses[2];
+	int64_t pauses_cpu[2];
 	uint64_t dirty;
 	uint32_t rounds;
 	uint64_t before;

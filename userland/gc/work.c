@@ -20,7 +20,7 @@
 /* Nobody is kept from running by our working on. */
 static bool may_go_on(const struct burrow_cycle *cycle)
 {
-	return cycle->forced || burrow_gc_is_late() ||
+	return cycle->forced || cycle->cleaning || burrow_gc_is_late() ||
 	       __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED);
 }
 
