@@ -42,7 +42,7 @@
 #define PAGE 4096UL
 #define ROUNDS 12
 #define PAGES_FEW 800 /* are scanned again in half a millisecond */
-#define BYTES_FEW (1UL << 20) /* scanned in well under a millisecond */
+#define BYTES_FEW (PAGES_FEW * PAGE)
 
 /**
  * struct state - of the cycle that runs, on the collector's stack: in static
