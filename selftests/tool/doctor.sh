@@ -9,7 +9,7 @@ run doctor
 is "status" $status 0
 text=$(cat "$tmp/out")
 for name in kernel module device kmod mmap io_uring 'I/O engine' \
-	userfaultfd bpf \
+	userfaultfd 'write tracking' bpf \
 	max_map_count overcommit 'address space' 'locked memory' 'core size'; do
 	like "tells of $name" "$text" "^$name +(ok|note|missing) +."
 done

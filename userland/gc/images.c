@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The writable segments of everything that is loaded, as the dynamic linker
- * lists them, but for what it makes read-only after relocation.
+ * lists them, but for what it makes read-only after relocation and for a table of
+ * the library's own.
  *
  * The list is taken beforehand. While dl_iterate_phdr() calls us back it holds
  * the lock under which dlopen() adds to its list and dlclose() unmaps: so the
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "../debug/print.h"
+#include "../sched/sched.h"
 #include "images.h"
 
 struct range {
@@ -50,16 +52,26 @@ static void add(const char *low, const char *high)
 	ranges[count++] = (struct range){ low, high };
 }
 
-/* A segment without the part that is read-only by now, at most one. */
-static void add_segment(const char *low, const char *high, const char *ro_low,
-			const char *ro_high)
+/* What is not in the other range. */
+static void add_without(const char *low, const char *high, const char *no_low,
+			const char *no_high,
+			void (*put)(const char *low, const char *high))
 {
-	if (ro_low >= ro_high || ro_high <= low || ro_low >= high) {
-		add(low, high);
+	if (no_low >= no_high || no_high <= low || no_low >= high) {
+		put(low, high);
 		return;
 	}
-	add(low, ro_low);
-	add(ro_high, high);
+	put(low, no_low);
+	put(no_high, high);
+}
+
+/* The table of descriptors is a megabyte, and more than all else that we have. */
+static void add_but_files(const char *low, const char *high)
+{
+	size_t bytes;
+	const char *files = burrow_files_table(&bytes);
+
+	add_without(low, high, files, files + bytes, add);
 }
 
 static int take_one(struct dl_phdr_info *info, size_t size, void *arg)
@@ -67,7 +79,7 @@ static int take_one(struct dl_phdr_info *info, size_t size, void *arg)
 	const uintptr_t page = sysconf(_SC_PAGESIZE);
 	const char *base = (const char *)info->dlpi_addr;
 	const char *low, *ro_low = NULL, *ro_high = NULL;
-	const ElfW(Phdr) * p;
+	const typeof(*info->dlpi_phdr) *p;
 
 	(void)size;
 	(void)arg;
@@ -84,7 +96,8 @@ static int take_one(struct dl_phdr_info *info, size_t size, void *arg)
 	for (p = info->dlpi_phdr; p < info->dlpi_phdr + info->dlpi_phnum; p++) {
 		low = base + p->p_vaddr;
 		if (p->p_type == PT_LOAD && p->p_flags & PF_W)
-			add_segment(low, low + p->p_memsz, ro_low, ro_high);
+			add_without(low, low + p->p_memsz, ro_low, ro_high,
+				    add_but_files);
 	}
 	return 0;
 }

@@ -832,6 +832,7 @@ void burrow_dump_all(int fd);
  * gone: it cancels and reaps what is under way.
  */
 void burrow_io_close(struct burrow_proc *proc);
+const void *burrow_files_table(size_t *bytes);
 void burrow_io_poll(struct burrow_thread *self, int64_t until);
 void burrow_io_kick(struct burrow_proc *proc);
 

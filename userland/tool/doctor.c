@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "../arch/arch.h"
+#include "../gc/track.h"
 #include "../io/io.h"
 #include "../sched/sched.h"
 #include "../stack/stack.h"
@@ -205,6 +206,28 @@ static void look_at_userfaultfd(void)
 		      "works, with asynchronous write-protection");
 }
 
+/* How the collector would learn of writes, tried as it tries. */
+static void look_at_tracking(const struct burrow_config *config)
+{
+	const struct burrow_tracker *const *t;
+	const char *why = "BURROW_DEBUG says gcuffd=0";
+
+	for (t = burrow_trackers; *t; t++) {
+		if (config->gc.no_uffd && *t == &burrow_track_uffd)
+			continue;
+		why = burrow_track_try(*t);
+		if (why)
+			continue;
+		found("write tracking", GOOD, "",
+		      "%s: the heap is marked beside the program", (*t)->name);
+		return;
+	}
+	found("write tracking", NOTE,
+	      "Linux 6.7 or later, and userfaultfd not forbidden",
+	      "none (%s): the program stands still while the heap is marked",
+	      why);
+}
+
 static void look_at_bpf(void)
 {
 	int err = probe_bpf();
@@ -334,6 +357,7 @@ static struct verdict examine(void)
 	look_at_io_uring();
 	look_at_engine(&config);
 	look_at_userfaultfd();
+	look_at_tracking(&config);
 	look_at_bpf();
 	look_at_limits();
 	if (chosen && !burrow_arch_shadow_stack())
