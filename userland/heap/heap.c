@@ -177,7 +177,6 @@ int burrow_heap_open(struct burrow_heap **out,
 	if (!heap)
 		return -ENOMEM;
 	heap->source = &burrow_heap_mmap;
-	heap->fd = options->fd;
 	heap->poison = options->poison;
 	heap->check = options->check;
 	heap->hooks = options->hooks;
@@ -294,7 +293,6 @@ void burrow_heap_mark_end(struct burrow_heap *heap)
 		burrow_check_types(heap);
 	heap->marks = heap->allocs;
 	heap->allocs = marks;
-	heap->epoch++;
 	heap->marking = false;
 	for (number = BURROW_BIN_LARGE; number < bins; number++)
 		unsweep(&heap->bins[number]);

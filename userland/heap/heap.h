@@ -77,14 +77,11 @@ struct burrow_heap_hooks {
 
 /**
  * struct burrow_heap_options - how a heap is to be
- * @fd:		of the module's context, which its memory comes from; -1:
- *		anonymous memory
  * @poison:	what is swept is filled with 0xdb
  * @check:	tell of pointers in words that a type declares none
  * @hooks:	the collector's, or NULL
  */
 struct burrow_heap_options {
-	int fd;
 	bool poison;
 	bool check;
 	const struct burrow_heap_hooks *hooks;

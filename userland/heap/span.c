@@ -106,7 +106,6 @@ struct burrow_span *burrow_span_new(struct burrow_heap *heap, uint32_t bin)
 	span->count = info->count;
 	span->at = 0;
 	span->touched = span->clean ? 0 : info->count;
-	span->epoch = heap->epoch;
 	span->black = false;
 	publish(heap, span);
 	return span;
@@ -135,7 +134,6 @@ void burrow_span_publish(struct burrow_heap *heap, struct burrow_span *span)
 {
 	struct burrow_bin *bin = &heap->bins[span->bin];
 
-	span->epoch = heap->epoch;
 	span->black = heap->marking;
 	__atomic_store_n(burrow_bits_word(heap->allocs, span->bits, 0), 1,
 			 __ATOMIC_RELAXED);

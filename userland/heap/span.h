@@ -142,7 +142,6 @@ union burrow_page {
  * @count:	objects
  * @at:		index where a cache looks for the next free one
  * @touched:	objects below this may be other than zero
- * @epoch:	heap.epoch when it was last swept
  * @bin:	0: free
  * @plain:	of the plain half
  * @black:	objects of it were handed out while marking
@@ -163,7 +162,6 @@ struct burrow_span {
 	uint32_t count;
 	uint32_t at;
 	uint32_t touched;
-	uint32_t epoch;
 	uint16_t bin;
 	bool plain;
 	bool black;
@@ -210,7 +208,6 @@ struct burrow_bin {
  * @bits_at:	the next that was never used
  * @bits_ready:	words below may be written
  * @bits_end:	its end
- * @arena:	the module's number for it
  * @plain:	which one it is
  */
 struct burrow_half {
@@ -227,7 +224,6 @@ struct burrow_half {
 	uint32_t bits_at;
 	uint32_t bits_ready;
 	uint32_t bits_end;
-	uint32_t arena;
 	bool plain;
 };
 
@@ -286,7 +282,6 @@ struct burrow_heap_source {
 };
 
 extern const struct burrow_heap_source burrow_heap_mmap;
-extern const struct burrow_heap_source burrow_heap_kmod;
 
 /**
  * struct burrow_heap - a heap
@@ -304,11 +299,9 @@ extern const struct burrow_heap_source burrow_heap_kmod;
  * @bins:	spans by bin
  * @hooks:	the collector's, or NULL
  * @source:	of memory
- * @fd:		of the module's context, or -1
  * @poison:	options
  * @check:	options
  * @marking:	between mark_begin and mark_end; written with nobody inside
- * @epoch:	counts ends of marking
  * @lock:	over caches and blocks of markers
  * @caches:	all of them
  * @spare_caches: those that no thread has
@@ -340,11 +333,9 @@ struct burrow_heap {
 	struct burrow_half half[2];
 	const struct burrow_heap_hooks *hooks;
 	const struct burrow_heap_source *source;
-	int fd;
 	bool poison;
 	bool check;
 	bool marking;
-	uint32_t epoch;
 	pthread_mutex_t lock;
 	struct burrow_heap_cache *caches;
 	struct burrow_heap_cache *spare_caches;

@@ -53,7 +53,6 @@ uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span)
 		__atomic_store_n(&marks[2 * word], 0, __ATOMIC_RELAXED);
 	}
 	span->at = 0;
-	span->epoch = heap->epoch;
 	/* What was allocated marked is not older for having been marked. */
 	burrow_span_age(heap, span, left && !span->black);
 	span->black = false;

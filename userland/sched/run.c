@@ -441,7 +441,6 @@ static int take_first(struct burrow_runtime *rt)
 static int open_heap(struct burrow_runtime *rt)
 {
 	const struct burrow_heap_options options = {
-		.fd = -1,
 		.poison = rt->config.heap_poison,
 		.check = rt->config.heap_check,
 		.hooks = &burrow_gc_hooks,
