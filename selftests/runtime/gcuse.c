@@ -448,6 +448,34 @@ TEST(burrow_blocking_nogc_is_not_stopped)
 	EXPECT_EQ(50, burrow_run(NULL, collect_beside_nogc, NULL));
 }
 
+/* The child of a program whose heap was collected has a collector of its own. */
+static void fork_and_collect(void *arg)
+{
+	static const struct way way = { 2, "gcverify=1,gcpoison=1" };
+	int *status = arg;
+	pid_t pid = fork();
+
+	if (!pid) {
+		alarm(100);
+		_exit(run_way(&way, test_weak_references) ? 1 : 33);
+	}
+	waitpid(pid, status, 0);
+}
+
+TEST_GC(children_collect)
+{
+	static struct secret secret;
+	struct thing *volatile held = make(&secret);
+	int status = -1;
+
+	collect();
+	burrow_blocking(fork_and_collect, &status);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 33);
+	collect();
+	CHECK(lives(&secret));
+	CHECK(held->magic == MAGIC);
+}
+
 static int trace_one(void *arg)
 {
 	(void)arg;

@@ -159,15 +159,37 @@ static void of_thread(const struct burrow_thread *t, burrow_root_fn *fn,
 		fn(arg, g->context, burrow_stack_top(&g->stack));
 }
 
+#define AHEAD 16 /* stacks whose memory is on its way, a power of two */
+#define LINES 4 /* of each, of 64 bytes */
+
 /**
  * struct walk - where to go with what is found
  * @fn:		the function
  * @arg:	its argument
+ * @ring:	stacks that are being fetched: each is in a page of its own that
+ *		nobody has looked at for long
+ * @count:	how many were ever put there
  */
 struct walk {
 	burrow_root_fn *fn;
 	void *arg;
+	struct range ring[AHEAD];
+	uint64_t count;
 };
+
+/* Fetches one, and looks at the one before by AHEAD; none where that is empty. */
+static void pass(struct walk *walk, struct range range)
+{
+	struct range *at = &walk->ring[walk->count++ % AHEAD];
+	const char *line = range.low;
+	int i;
+
+	if (at->low < at->high)
+		walk->fn(walk->arg, at->low, at->high);
+	*at = range;
+	for (i = 0; i < LINES && line < range.high; i++, line += 64)
+		__builtin_prefetch(line);
+}
 
 /* Those that run are their threads' business. */
 static void of_goroutine(struct goroutine *g, void *arg)
@@ -177,17 +199,21 @@ static void of_goroutine(struct goroutine *g, void *arg)
 	if (g->state == GOROUTINE_RUNNING)
 		return;
 	if (g->stack.arena)
-		walk->fn(walk->arg, g->context, burrow_stack_top(&g->stack));
+		pass(walk,
+		     (struct range){ g->context, burrow_stack_top(&g->stack) });
 	else
 		walk->fn(walk->arg, &g->arg, &g->arg + 1);
 }
 
 void burrow_stacks_each(burrow_root_fn *fn, void *arg)
 {
-	struct walk walk = { fn, arg };
+	struct walk walk = { .fn = fn, .arg = arg };
 	const struct burrow_thread *t;
+	int i;
 
 	goroutine_each(of_goroutine, &walk);
+	for (i = 0; i < AHEAD; i++)
+		pass(&walk, (struct range){ 0 });
 	for (t = __atomic_load_n(&burrow_runtime.threads, __ATOMIC_ACQUIRE); t;
 	     t = t->next)
 		of_thread(t, fn, arg);
