@@ -132,32 +132,49 @@ static bool is_inside(void)
 	return self && READ_ONCE(self->inside);
 }
 
+/* Whether we are the one who is to wake a processor: it spins on our behalf. */
+static bool may_wake_one(struct burrow_runtime *rt)
+{
+	uint32_t none = 0;
+
+	return __atomic_compare_exchange_n(&rt->spinning, &none, 1, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/* Under runtime.lock. The thread to kick, NULL: none can be had now. */
+static struct burrow_thread *take_idle(struct burrow_runtime *rt)
+{
+	struct burrow_proc *proc = idle_choose(rt);
+
+	if (proc) {
+		burrow_idle_remove(proc);
+		if (burrow_proc_man(proc)) {
+			proc->thread->spinning = true;
+			return proc->thread;
+		}
+	}
+	__atomic_sub_fetch(&rt->spinning, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/*
+ * A run can't end while somebody is inside. All others may come at any time, also
+ * when the next one is being made ready and has its processors but no thread yet.
+ */
 void burrow_wake_one(void)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_thread *thread = NULL;
-	struct burrow_proc *proc;
-	uint32_t none = 0;
 	bool inside;
 
-	if (!__atomic_load_n(&rt->nr_idle, __ATOMIC_RELAXED) ||
-	    !__atomic_compare_exchange_n(&rt->spinning, &none, 1, false,
-					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&rt->nr_idle, __ATOMIC_RELAXED))
 		return;
-
-	pthread_mutex_lock(&rt->lock);
-	proc = idle_choose(rt);
-	if (proc) {
-		burrow_idle_remove(proc);
-		if (burrow_proc_man(proc)) {
-			thread = proc->thread;
-			thread->spinning = true;
-		}
-	}
-	if (!thread)
-		__atomic_sub_fetch(&rt->spinning, 1, __ATOMIC_SEQ_CST);
-	/* Threads go when nobody is inside any more; others need the lock. */
 	inside = is_inside();
+	if (inside && !may_wake_one(rt))
+		return;
+	pthread_mutex_lock(&rt->lock);
+	if (inside || (rt->running && may_wake_one(rt)))
+		thread = take_idle(rt);
 	if (thread && !inside)
 		burrow_thread_kick(thread);
 	pthread_mutex_unlock(&rt->lock);

@@ -351,6 +351,10 @@ static int open_pool(const struct burrow_config *config)
 	return ret ? no_backend(last, ret) : 0;
 }
 
+/*
+ * But for @stopped: that is whoever's has the world's lock, and he may have it
+ * from one run to the next. Threads that start meanwhile wait for him.
+ */
 static void reset(struct burrow_runtime *rt)
 {
 	rt->pool = NULL;
@@ -377,7 +381,6 @@ static void reset(struct burrow_runtime *rt)
 	rt->deep = 0;
 	WRITE_ONCE(rt->quit, 0);
 	WRITE_ONCE(rt->done, 0);
-	rt->stopped = false;
 	rt->told = false;
 	rt->started_at = burrow_now();
 	WRITE_ONCE(rt->clock, 0);
