@@ -180,8 +180,12 @@ TEST_F(probes, tell_all_that_happens)
 	EXPECT_EQ(GOROUTINES, parked_for(self, "semaphore acquire"));
 	EXPECT_LE(1, parked_for(self, "waitgroup wait"));
 	EXPECT_LE(1, parked_for(self, "sleep"));
-	/* One that is alone in its queue has nobody to yield to. */
-	EXPECT_GE(GOROUTINES * yields + 1, parked_for(self, "yield"));
+	/*
+	 * One that is alone in its queue has nobody to yield to; one that the
+	 * system kept from running for long loses its processor, and yields.
+	 */
+	EXPECT_GE(GOROUTINES * yields + GOROUTINES / 10,
+		  parked_for(self, "yield"));
 	EXPECT_LE(GOROUTINES * (yields - 1), parked_for(self, "yield"));
 	EXPECT_LE(GOROUTINES, s[GO_READY].times);
 	/* Who was started has parked or ended, but for what ran to the last. */
