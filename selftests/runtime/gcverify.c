@@ -166,7 +166,8 @@ static bool is_noticed(struct fault fault)
 	static struct outcome o;
 
 	outcome_of(&o, run_fault, &fault);
-	return killed_by(&o, SIGABRT) && begins(&o, "burrow: gcverify: object ");
+	return killed_by(&o, SIGABRT) &&
+	       begins(&o, "burrow: gcverify: object ");
 }
 
 TEST(forgotten_pages_are_noticed)

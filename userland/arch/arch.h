@@ -49,8 +49,7 @@ void *burrow_arch_make(void *top, void (*entry)(void *pass));
  *
  * The caller shows in backtraces from @fn.
  */
-void burrow_arch_call(void **save, void *top, void (*fn)(void *arg),
-		      void *arg);
+void burrow_arch_call(void **save, void *top, void (*fn)(void *arg), void *arg);
 
 /**
  * burrow_arch_visit() - call a function that sees a parked context's callers
