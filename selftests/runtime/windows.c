@@ -213,13 +213,41 @@ TEST(a_processor_that_wakes_in_its_ring_is_no_deadlock)
 	EXPECT_TRUE(nobody_calls_it_a_deadlock(""));
 }
 
+/* One that is idle may have no thread yet, or not have gone to sleep. */
+static bool another_sleeps(void)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+	struct burrow_thread *thread;
+	bool sleeps = false;
+	int i;
+
+	__real_pthread_mutex_lock(&rt->lock);
+	for (i = 0; rt->procs[i]; i++) {
+		thread = rt->procs[i]->thread;
+		if (rt->procs[i]->idle && thread)
+			sleeps |= READ_ONCE(thread->sleep) == SLEEP_FUTEX;
+	}
+	pthread_mutex_unlock(&rt->lock);
+	return sleeps;
+}
+
+static void wait_until_another_sleeps(void)
+{
+	int64_t until = burrow_now() + PATIENCE;
+
+	burrow_go(nothing, NULL);
+	while (!another_sleeps() && burrow_now() < until)
+		usleep(100);
+	CHECK(another_sleeps());
+}
+
 /*
  * A processor is woken to look for work, and before it comes to that there are
  * too many of them. As long as it counted as looking nobody else was woken.
  */
 static void fewer_while_one_wakes(void)
 {
-	wait_for_idle(1);
+	wait_until_another_sleeps();
 	open_window(WOKEN_TO_SPIN);
 	burrow_go(nothing, NULL);
 	wait_until_caught(WOKEN_TO_SPIN);
