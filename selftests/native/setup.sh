@@ -47,8 +47,13 @@ rm -f "$tmp"/*
 run build vm
 is "all there: exit status" $status 0
 is "all there: silence" "$out" ""
-# What it costs, whatever else the machine does: hundredths of a second.
-took=$( { TIMEFORMAT='%U %S'; time run build vm; } 2>&1 |
-	awk 'END { print int(100 * ($1 + $2)) }')
-is "all there: under a second ($took hundredths)" $((took < 100)) 1
+# The best of several: the machine may have other things to do.
+took=1000000
+for _ in 1 2 3 4 5; do
+	begin=$(date +%s%N)
+	run build vm
+	ms=$((($(date +%s%N) - begin) / 1000000))
+	((ms >= took)) || took=$ms
+done
+is "all there: under a second ($took ms)" $((took < 1000)) 1
 finish
