@@ -8,11 +8,17 @@
 
 #define EVENT_TEXT 32
 
+/* Of a park, where it is no reason to wait: the goroutine can run. */
+enum park_why {
+	PARK_YIELD = -1, /* it lets others run */
+	PARK_LOST = -2, /* its processor was taken while it ran C code */
+};
+
 /* The first ones are the library's probes, in the order of probe_names[]. */
 enum event_kind {
 	EVENT_GO_CREATE, /* a: who started it, b: site; text: its name */
 	EVENT_GO_START, /* a: processor */
-	EVENT_GO_PARK, /* a: reason; text: the same */
+	EVENT_GO_PARK, /* a: reason, or park_why; text: the same */
 	EVENT_GO_READY, /* a: who woke it */
 	EVENT_GO_END,
 	EVENT_STACK_SHRINK, /* a: bytes, b: stacks */

@@ -30,23 +30,36 @@ PART(go_end, 4);
 
 _Static_assert(sizeof(burrow_watch) == sizeof(burrow_watch.any), "one look");
 
-/* What becomes of the goroutine that is left. */
-static void tell_left(const struct goroutine *g, enum burrow_after after)
-{
-	bool waits = g->state == GOROUTINE_WAITING;
+/* Why one stops that waits for nothing but a processor. */
+#define YIELD -1
+#define LOST -2
 
-	if (after == AFTER_FREE)
+/*
+ * What becomes of the goroutine that is left. Its thread has no processor where
+ * that was taken while it was in the program's code (enter.c).
+ */
+static void tell_left(const struct burrow_thread *self,
+		      const struct goroutine *g, enum burrow_after after)
+{
+	int64_t why = self->proc ? YIELD : LOST;
+	const char *text = self->proc ? "yield" : "processor lost";
+
+	if (after == AFTER_FREE) {
 		BURROW_PROBE(go_end, g->id);
-	else
-		BURROW_PROBE(go_park, g->id, (int64_t)(waits ? g->reason : -1),
-			     waits ? goroutine_reason_name(g) : "yield");
+		return;
+	}
+	if (g->state == GOROUTINE_WAITING) {
+		why = g->reason;
+		text = goroutine_reason_name(g);
+	}
+	BURROW_PROBE(go_park, g->id, why, text);
 }
 
 void burrow_probe_switch(struct burrow_thread *self, struct goroutine *to,
 			 int after)
 {
 	if (self->current != &self->loop)
-		tell_left(self->current, after);
+		tell_left(self, self->current, after);
 	if (to != &self->loop)
 		BURROW_PROBE(go_start, to->id, (int64_t)self->proc->index);
 }

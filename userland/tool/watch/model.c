@@ -181,7 +181,10 @@ static void park(struct model *m, struct model_goroutine *g,
 		 const struct runtime_event *e)
 {
 	if ((int64_t)e->a < 0) {
-		m->yields++;
+		if ((int64_t)e->a == PARK_LOST)
+			m->lost++;
+		else
+			m->yields++;
 		enter(m, g, MODEL_RUNNABLE, e->time_ns);
 		return;
 	}
@@ -208,7 +211,7 @@ static void change(struct model *m, struct model_goroutine *g,
 		park(m, g, e);
 		break;
 	case EVENT_GO_READY:
-		/* One that yielded is that already. */
+		/* One that did not wait is that already. */
 		if (g->state != MODEL_RUNNABLE)
 			enter(m, g, MODEL_RUNNABLE, e->time_ns);
 		break;

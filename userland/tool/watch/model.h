@@ -83,6 +83,7 @@ struct model_count {
  * @begin_ns:	time of the first event
  * @end_ns:	time of the last
  * @yields:	of the parks, those that only let others run
+ * @lost:	of the parks, those of who had lost the processor
  * @queued:	times from ready to running
  * @pauses:	times that the world was stopped
  * @reasons:	what was waited for, and how long; the last takes all others
@@ -103,6 +104,7 @@ struct model {
 	uint64_t begin_ns;
 	uint64_t end_ns;
 	uint64_t yields;
+	uint64_t lost;
 	struct hist queued;
 	struct hist pauses;
 	struct model_count reasons[MODEL_REASONS];
