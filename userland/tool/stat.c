@@ -17,39 +17,21 @@
 #define SCHEMA 1
 
 struct arguments {
-	pid_t pid;
-	double seconds;
+	struct scope scope;
 	bool json;
-	char **command;
 };
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct arguments *args = state->input;
-	char *end = NULL;
 
+	(void)text;
 	switch (key) {
-	case 'p':
-		args->pid = strtol(text, &end, 10);
-		if (args->pid <= 0 || *end)
-			argp_error(state, "no process number: %s", text);
-		return 0;
-	case 's':
-		args->seconds = strtod(text, &end);
-		if (args->seconds <= 0 || *end)
-			argp_error(state, "no number of seconds: %s", text);
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->scope;
 		return 0;
 	case 'j':
 		args->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		args->command = state->argv + state->next - 1;
-		state->next = state->argc;
-		return 0;
-	case ARGP_KEY_END:
-		if (!args->pid == !args->command)
-			argp_error(state,
-				   "name a command, or a process with -p");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -126,6 +108,7 @@ static int print_json(struct session *s)
 	json_add_number(o, "starts", m->events[EVENT_GO_START]);
 	json_add_number(o, "readies", m->events[EVENT_GO_READY]);
 	json_add_number(o, "yields", m->yields);
+	json_add_number(o, "processors_lost", m->lost);
 	json_object_object_add(o, "queued", hist_json(&m->queued));
 	json_object_object_add(o, "waits", reasons_json(m));
 	json_object_object_add(o, "syscalls", calls_json(m));
@@ -199,6 +182,7 @@ static void print_text(struct session *s)
 	line("goroutines ended", m->events[EVENT_GO_END], "");
 	line("times that one was run", m->events[EVENT_GO_START], "");
 	line("yields", m->yields, "");
+	line("processors taken from one in C code", m->lost, "");
 	line_of_times("waits for a processor", &m->queued);
 	print_waits(m);
 	print_calls(m);
@@ -219,10 +203,10 @@ static int run(const struct arguments *args)
 	struct session s;
 	int ret;
 
-	ret = session_open(&s, args->pid, args->command);
+	ret = session_open(&s, &args->scope);
 	if (ret)
 		return ret;
-	ret = session_run(&s, args->seconds);
+	ret = session_run(&s, args->scope.seconds);
 	if (!ret) {
 		if (args->json)
 			print_json(&s);
@@ -251,15 +235,17 @@ static const char doc[] =
 int tool_stat(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "pid", 'p', "PID", 0, "a process that runs", 0 },
-		{ "seconds", 's', "N", 0, "for no longer than that", 0 },
 		{ "json", 'j', NULL, 0, "write the figures as JSON", 0 },
+		{ 0 },
+	};
+	static const struct argp_child children[] = {
+		{ &scope_argp, 0, NULL, 0 },
 		{ 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
+		.children = children,
 		.parser = parse,
-		.args_doc = "COMMAND [ARGUMENT...]\n-p PID",
 		.doc = doc,
 	};
 	struct arguments args = { 0 };

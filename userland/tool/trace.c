@@ -19,11 +19,9 @@ static const struct format *const formats[] = {
 };
 
 struct arguments {
-	pid_t pid;
-	double seconds;
+	struct scope scope;
 	const struct format *format;
 	const char *file;
-	char **command;
 };
 
 static const struct format *format_named(const char *name)
@@ -40,18 +38,10 @@ static const struct format *format_named(const char *name)
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct arguments *args = state->input;
-	char *end = NULL;
 
 	switch (key) {
-	case 'p':
-		args->pid = strtol(text, &end, 10);
-		if (args->pid <= 0 || *end)
-			argp_error(state, "no process number: %s", text);
-		return 0;
-	case 's':
-		args->seconds = strtod(text, &end);
-		if (args->seconds <= 0 || *end)
-			argp_error(state, "no number of seconds: %s", text);
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->scope;
 		return 0;
 	case 'f':
 		args->format = format_named(text);
@@ -60,15 +50,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case 'o':
 		args->file = text;
-		return 0;
-	case ARGP_KEY_ARG:
-		args->command = state->argv + state->next - 1;
-		state->next = state->argc;
-		return 0;
-	case ARGP_KEY_END:
-		if (!args->pid == !args->command)
-			argp_error(state,
-				   "name a command, or a process with -p");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -80,11 +61,11 @@ static int run_to(const struct arguments *args, FILE *to)
 	struct session s;
 	int ret;
 
-	ret = session_open(&s, args->pid, args->command);
+	ret = session_open(&s, &args->scope);
 	if (ret)
 		return ret;
 	args->format->begin(&s, to);
-	ret = session_run(&s, args->seconds);
+	ret = session_run(&s, args->scope.seconds);
 	args->format->end(&s, to);
 	session_tell(&s);
 	session_close(&s);
@@ -128,17 +109,19 @@ static const char doc[] =
 int tool_trace(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "pid", 'p', "PID", 0, "a process that runs", 0 },
-		{ "seconds", 's', "N", 0, "for no longer than that", 0 },
 		{ "format", 'f', "FORMAT", 0, "log (without), perfetto, folded",
 		  0 },
 		{ "output", 'o', "FILE", 0, "instead of standard output", 0 },
 		{ 0 },
 	};
+	static const struct argp_child children[] = {
+		{ &scope_argp, 0, NULL, 0 },
+		{ 0 },
+	};
 	static const struct argp argp = {
 		.options = options,
+		.children = children,
 		.parser = parse,
-		.args_doc = "COMMAND [ARGUMENT...]\n-p PID",
 		.doc = doc,
 	};
 	struct arguments args = { .format = &format_log };

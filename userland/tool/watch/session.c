@@ -12,7 +12,7 @@
 
 #define POLL_MS 50
 
-int session_open(struct session *s, pid_t pid, char **command)
+int session_open(struct session *s, const struct scope *scope)
 {
 	int ret;
 
@@ -22,10 +22,10 @@ int session_open(struct session *s, pid_t pid, char **command)
 		tool_say("no memory");
 		return TOOL_FAILED;
 	}
-	if (pid)
-		ret = target_attach(&s->target, pid);
+	if (scope->pid)
+		ret = target_attach(&s->target, scope->pid);
 	else
-		ret = target_start(&s->target, command);
+		ret = target_start(&s->target, scope->command);
 	if (!ret)
 		ret = watch_open(s->target.pid, s->target.program, &s->watch);
 	if (ret)

@@ -6,6 +6,7 @@
 #define BURROW_TOOL_SESSION_H
 
 #include "model.h"
+#include "scope.h"
 #include "target.h"
 #include "watch.h"
 
@@ -21,8 +22,8 @@ struct session {
 	struct model model;
 };
 
-/* @pid, or a command if that is 0. An exit status; not TOOL_OK: it is said why. */
-int session_open(struct session *s, pid_t pid, char **command);
+/* An exit status; not TOOL_OK: it is said why. */
+int session_open(struct session *s, const struct scope *scope);
 
 /*
  * Until the process ends, @seconds (0: for ever) are over or an interrupt comes,
