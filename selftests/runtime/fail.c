@@ -658,37 +658,16 @@ static int try(int at)
 	return report->line ? WRONG : FINE;
 }
 
-static int status_of(int at, char *text, size_t size)
+static void try_child(void *at)
 {
-	int fds[2], status;
-	size_t len = 0;
-	ssize_t n;
-	pid_t pid;
+	_exit(try(*(int *)at));
+}
 
+static int status_of(int at, struct outcome *o)
+{
 	memset(report, 0, sizeof(*report));
-	if (pipe(fds))
-		abort();
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		abort();
-	if (!pid) {
-		const struct rlimit no_core = { 0, 0 };
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		dup2(fds[1], STDERR_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		_exit(try(at));
-	}
-	close(fds[1]);
-	while (len < size - 1 &&
-	       (n = read(fds[0], text + len, size - 1 - len)) > 0)
-		len += n;
-	text[len] = '\0';
-	close(fds[0]);
-	waitpid(pid, &status, 0);
-	return status;
+	outcome_of(o, try_child, &at);
+	return o->status;
 }
 
 /* NULL, or what is wrong with how it ended. */
@@ -716,7 +695,7 @@ static const char *judge(int status, const char *text,
 /* How many could be refused; -1: one of them went wrong. */
 static int refuse_each(int n)
 {
-	static char text[16384];
+	static struct outcome o;
 	struct report clean;
 	const char *complaint;
 	int at, status, bad = 0;
@@ -725,23 +704,23 @@ static int refuse_each(int n)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	status = status_of(0, text, sizeof(text));
+	status = status_of(0, &o);
 	clean = *report;
 	if (status) {
 		printf("# nothing was refused, and yet: status 0x%x, line %d, %lld\n%s",
-		       status, report->line, report->got, text);
+		       status, report->line, report->got, o.text);
 		return -1;
 	}
 	for (at = 1; at < CALLS_MAX; at++) {
-		status = status_of(at, text, sizeof(text));
+		status = status_of(at, &o);
 		if (!has_fired())
 			break;
-		complaint = judge(status, text, &clean);
+		complaint = judge(status, o.text, &clean);
 		if (!complaint)
 			continue;
 		printf("# call %d, %s: %s: status 0x%x, line %d, %lld\n%s", at,
 		       report->what, complaint, status, report->line,
-		       report->got, text);
+		       report->got, o.text);
 		printf("# left behind: %+ld blocks, %+ld bytes, %+ld descriptors\n",
 		       report->blocks - clean.blocks,
 		       report->bytes - clean.bytes, report->fds - clean.fds);

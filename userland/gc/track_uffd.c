@@ -13,44 +13,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <stdint.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "scan.h"
 #include "track.h"
-
-/* Newer than the headers that we may be built with: <linux/userfaultfd.h>. */
-#define FEATURE_WP_ASYNC (1ULL << 15)
-#define USER_MODE_ONLY 1
-
-/* <linux/fs.h> of Linux 6.7 */
-struct scan_region {
-	uint64_t start;
-	uint64_t end;
-	uint64_t categories;
-};
-
-struct scan_arg {
-	uint64_t size;
-	uint64_t flags;
-	uint64_t start;
-	uint64_t end;
-	uint64_t walk_end;
-	uint64_t vec;
-	uint64_t vec_len;
-	uint64_t max_pages;
-	uint64_t category_inverted;
-	uint64_t category_mask;
-	uint64_t category_anyof_mask;
-	uint64_t return_mask;
-};
-
-#define SCAN _IOWR('f', 16, struct scan_arg)
-#define SCAN_WP_MATCHING 1
-#define SCAN_CHECK_WPASYNC 2
-#define SCAN_WRITTEN (1 << 1)
 
 #define REGIONS 512
 

@@ -13,15 +13,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../../gc/scan.h"
 #include "../tool.h"
 #include "bench.h"
 #include "clock.h"
@@ -31,36 +30,6 @@
 #define MIB 64
 #define BYTES ((size_t)MIB << 20)
 #define DEFAULT_RUNS 5
-
-/* Newer than the headers of the distributions that we build on. */
-#define WP_UNPOPULATED (1ULL << 13)
-#define WP_ASYNC (1ULL << 15)
-#define PAGE_WRITTEN (1ULL << 1)
-#define SCAN_WP (1ULL << 0)
-#define SCAN_CHECK (1ULL << 1)
-
-struct scan_region {
-	uint64_t start;
-	uint64_t end;
-	uint64_t categories;
-};
-
-struct scan_argument {
-	uint64_t size;
-	uint64_t flags;
-	uint64_t start;
-	uint64_t end;
-	uint64_t walk_end;
-	uint64_t vec;
-	uint64_t vec_len;
-	uint64_t max_pages;
-	uint64_t category_inverted;
-	uint64_t category_mask;
-	uint64_t category_anyof_mask;
-	uint64_t return_mask;
-};
-
-#define SCAN_IOCTL _IOWR('f', 16, struct scan_argument)
 
 /* A tracked range of one of the two kinds. */
 struct range {
@@ -98,7 +67,8 @@ static void close_kmod(struct range *r)
 static int open_userfaultfd(struct range *r, char *why, size_t size)
 {
 	struct uffdio_api api = { .api = UFFD_API,
-				  .features = WP_ASYNC | WP_UNPOPULATED };
+				  .features = FEATURE_WP_ASYNC |
+					      FEATURE_WP_UNPOPULATED };
 	struct uffdio_register reg = {
 		.range = { (uintptr_t)r->base, BYTES },
 		.mode = UFFDIO_REGISTER_MODE_WP,
@@ -106,7 +76,8 @@ static int open_userfaultfd(struct range *r, char *why, size_t size)
 
 	r->uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (r->uffd < 0) /* what a user without rights may have */
-		r->uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1);
+		r->uffd = syscall(SYS_userfaultfd,
+				  O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY);
 	if (r->uffd < 0) {
 		snprintf(why, size, "userfaultfd: %s", strerror(errno));
 		return -errno;
@@ -163,18 +134,18 @@ static int64_t harvest_uffd(struct range *r)
 	long n, i;
 
 	while (at < end) {
-		struct scan_argument scan = {
+		struct scan_arg scan = {
 			.size = sizeof(scan),
-			.flags = SCAN_WP | SCAN_CHECK,
+			.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
 			.start = at,
 			.end = end,
 			.vec = (uintptr_t)regions,
 			.vec_len = sizeof(regions) / sizeof(regions[0]),
-			.category_mask = PAGE_WRITTEN,
-			.return_mask = PAGE_WRITTEN,
+			.category_mask = SCAN_WRITTEN,
+			.return_mask = SCAN_WRITTEN,
 		};
 
-		n = ioctl(r->pagemap, SCAN_IOCTL, &scan);
+		n = ioctl(r->pagemap, SCAN, &scan);
 		if (n < 0)
 			return -errno;
 		for (i = 0; i < n; i++)
