@@ -27,91 +27,30 @@
 #include "../debug/print.h"
 #include "../sched/sched.h"
 #include "assist.h"
+#include "collector.h"
 #include "gc.h"
 #include "stop.h"
 #include "track.h"
 #include "weak.h"
 #include "work.h"
 
-#define SWEEP_BYTES (1UL << 20) /* between looks for a request */
-#define SCAVENGE_NS 1000000000LL
-#define SCAVENGE_PART 8 /* of what is too much, each time */
 #define STACK_LEAST 4096UL /* bytes that each has */
-#define KEEP_PART 10 /* of the goal that is kept free beyond it */
 
-/**
- * struct waiter - a goroutine that waits for a cycle, on its stack
- * @next:	of the list
- * @g:		who
- * @ticket:	for which
- */
-struct waiter {
-	struct waiter *next;
-	struct goroutine *g;
-	uint64_t ticket;
-};
-
-/**
- * struct collector - all of it
- * @lock:	over what follows, but where it says otherwise
- * @wake:	something is wanted
- * @config:	of this run; percent and limit may change
- * @pacer:	when the next cycle begins
- * @manned:	the thread is there
- * @quit:	it is to end
- * @wanted:	number of the last cycle that is wanted
- * @begun:	number of the last that began
- * @done:	number of the last that is complete
- * @release:	after the next one all free memory goes to the system
- * @waiters:	goroutines
- * @pause_max:	longest stop so far
- * @pause_total: all stops
- * @cpu:	nanoseconds of the thread's CPU time
- * @live:	bytes of heap after the last cycle
- * @allocated:	heap's count of bytes allocated then; both atomic
- * @goal:	of the pacer; atomic
- * @trigger:	of the pacer; atomic
- * @refills:	counted under stress; atomic
- * @heap:	what is collected; NULL: no run
- * @tracker:	of writes, or NULL; the thread's
- * @thread:	itself
- */
-static struct collector {
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct burrow_gc_config config;
-	struct burrow_pacer pacer;
-	bool manned;
-	bool quit;
-	uint64_t wanted;
-	uint64_t begun;
-	uint64_t done;
-	bool release;
-	struct waiter *waiters;
-	uint64_t pause_max;
-	uint64_t pause_total;
-	uint64_t cpu;
-	uint64_t live;
-	uint64_t allocated;
-	uint64_t goal;
-	uint64_t trigger;
-	uint32_t refills;
-	struct burrow_heap *heap;
-	const struct burrow_tracker *tracker;
-	pthread_t thread;
-} gc = {
+struct burrow_collector burrow_collector = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 };
+
+static struct burrow_collector *const gc = &burrow_collector;
 
 /* Under the lock. The number of a cycle that begins after this. */
 static uint64_t ask(void)
 {
-	uint64_t ticket = gc.begun + 1;
+	uint64_t ticket = gc->begun + 1;
 
-	if (gc.wanted < ticket)
-		gc.wanted = ticket;
-	if (gc.manned)
-		pthread_cond_signal(&gc.wake);
+	if (gc->wanted < ticket)
+		gc->wanted = ticket;
+	if (gc->manned)
+		pthread_cond_signal(&gc->wake);
 	else
 		burrow_bell();
 	return ticket;
@@ -122,50 +61,50 @@ static uint64_t heap_now(void)
 {
 	struct burrow_heap_counts counts;
 
-	burrow_heap_count(gc.heap, &counts);
-	return __atomic_load_n(&gc.live, __ATOMIC_RELAXED) + counts.allocated -
-	       __atomic_load_n(&gc.allocated, __ATOMIC_RELAXED);
+	burrow_heap_count(gc->heap, &counts);
+	return __atomic_load_n(&gc->live, __ATOMIC_RELAXED) + counts.allocated -
+	       __atomic_load_n(&gc->allocated, __ATOMIC_RELAXED);
 }
 
 bool burrow_gc_is_late(void)
 {
-	return heap_now() >= __atomic_load_n(&gc.goal, __ATOMIC_RELAXED);
+	return heap_now() >= __atomic_load_n(&gc->goal, __ATOMIC_RELAXED);
 }
 
 /* Under the lock: the heap is to tell when it has grown to the trigger. */
-static void set_trigger(void)
+void burrow_collector_set_trigger(void)
 {
-	uint64_t trigger = gc.pacer.trigger;
+	uint64_t trigger = gc->pacer.trigger;
 
-	__atomic_store_n(&gc.goal, gc.pacer.goal, __ATOMIC_RELAXED);
-	__atomic_store_n(&gc.trigger, trigger, __ATOMIC_RELAXED);
-	if (gc.config.stress) {
+	__atomic_store_n(&gc->goal, gc->pacer.goal, __ATOMIC_RELAXED);
+	__atomic_store_n(&gc->trigger, trigger, __ATOMIC_RELAXED);
+	if (gc->config.stress) {
 		trigger = 0;
 	} else if (trigger != UINT64_MAX) {
-		trigger = trigger > gc.live ? trigger - gc.live : 0;
-		trigger += gc.allocated;
+		trigger = trigger > gc->live ? trigger - gc->live : 0;
+		trigger += gc->allocated;
 	}
-	burrow_heap_trigger(gc.heap, trigger);
+	burrow_heap_trigger(gc->heap, trigger);
 }
 
 /* Once nobody runs on its stack: it may be woken by another thread at once. */
 static void enlist(struct goroutine *g, void *arg)
 {
-	struct waiter *w = arg;
+	struct burrow_gc_waiter *w = arg;
 
 	w->g = g;
-	pthread_mutex_lock(&gc.lock);
+	pthread_mutex_lock(&gc->lock);
 	w->ticket = ask();
-	w->next = gc.waiters;
-	gc.waiters = w;
-	pthread_mutex_unlock(&gc.lock);
+	w->next = gc->waiters;
+	gc->waiters = w;
+	pthread_mutex_unlock(&gc->lock);
 }
 
 /* A full cycle that begins after this. Inside. */
 static struct burrow_thread *wait_for_cycle(struct burrow_thread *self)
 {
 	uint32_t *waiters = &burrow_runtime.waiters;
-	struct waiter w;
+	struct burrow_gc_waiter w;
 
 	__atomic_add_fetch(waiters, 1, __ATOMIC_SEQ_CST);
 	self = burrow_park_call(self, GOROUTINE_GC, enlist, &w);
@@ -183,12 +122,12 @@ static bool is_blocking(const struct burrow_thread *self)
 static struct burrow_thread *help(struct burrow_thread *self, size_t bytes)
 {
 	const struct burrow_pacer pacer = {
-		.live = __atomic_load_n(&gc.live, __ATOMIC_RELAXED),
-		.goal = __atomic_load_n(&gc.goal, __ATOMIC_RELAXED),
-		.trigger = __atomic_load_n(&gc.trigger, __ATOMIC_RELAXED),
+		.live = __atomic_load_n(&gc->live, __ATOMIC_RELAXED),
+		.goal = __atomic_load_n(&gc->goal, __ATOMIC_RELAXED),
+		.trigger = __atomic_load_n(&gc->trigger, __ATOMIC_RELAXED),
 	};
 
-	return burrow_assist(self, gc.heap, &pacer, heap_now(), bytes);
+	return burrow_assist(self, gc->heap, &pacer, heap_now(), bytes);
 }
 
 /*
@@ -198,22 +137,22 @@ static struct burrow_thread *help(struct burrow_thread *self, size_t bytes)
  */
 static struct burrow_thread *soon(struct burrow_thread *self, size_t bytes)
 {
-	uint32_t stress = gc.config.stress;
+	uint32_t stress = gc->config.stress;
 
 	if (stress) {
-		if (__atomic_add_fetch(&gc.refills, 1, __ATOMIC_RELAXED) %
+		if (__atomic_add_fetch(&gc->refills, 1, __ATOMIC_RELAXED) %
 			    stress ||
 		    is_blocking(self))
 			return self;
 		return wait_for_cycle(self);
 	}
-	if (__atomic_load_n(&gc.wanted, __ATOMIC_RELAXED) !=
-	    __atomic_load_n(&gc.done, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&gc->wanted, __ATOMIC_RELAXED) !=
+	    __atomic_load_n(&gc->done, __ATOMIC_RELAXED))
 		return help(self, bytes);
-	pthread_mutex_lock(&gc.lock);
-	if (gc.done == gc.begun)
+	pthread_mutex_lock(&gc->lock);
+	if (gc->done == gc->begun)
 		ask();
-	pthread_mutex_unlock(&gc.lock);
+	pthread_mutex_unlock(&gc->lock);
 	return self;
 }
 
@@ -239,9 +178,9 @@ static int wait_in_call(const char *call, bool release)
 	if (!self)
 		return -EPERM;
 	if (release) {
-		pthread_mutex_lock(&gc.lock);
-		gc.release = true;
-		pthread_mutex_unlock(&gc.lock);
+		pthread_mutex_lock(&gc->lock);
+		gc->release = true;
+		pthread_mutex_unlock(&gc->lock);
 	}
 	burrow_leave(wait_for_cycle(self));
 	return 0;
@@ -257,48 +196,13 @@ int burrow_release_memory(void)
 	return wait_in_call("burrow_release_memory", true);
 }
 
-int burrow_gc_percent(int percent)
-{
-	int old = -ESRCH;
-
-	if (percent < -1)
-		return -EINVAL;
-	pthread_mutex_lock(&gc.lock);
-	if (gc.heap) {
-		old = gc.pacer.percent;
-		burrow_pacer_set(&gc.pacer, percent ? percent : old,
-				 gc.pacer.limit);
-		set_trigger();
-	}
-	pthread_mutex_unlock(&gc.lock);
-	return old;
-}
-
-int64_t burrow_memory_limit(size_t bytes)
-{
-	uint64_t limit = bytes == SIZE_MAX ? 0 : bytes;
-	int64_t old = -ESRCH;
-
-	pthread_mutex_lock(&gc.lock);
-	if (gc.heap) {
-		old = gc.pacer.limit && gc.pacer.limit <= INT64_MAX ?
-			      (int64_t)gc.pacer.limit :
-			      INT64_MAX;
-		burrow_pacer_set(&gc.pacer, gc.pacer.percent,
-				 bytes ? limit : gc.pacer.limit);
-		set_trigger();
-	}
-	pthread_mutex_unlock(&gc.lock);
-	return old;
-}
-
 /* Under the lock. A cycle is through: those who waited for it are taken out. */
-static struct waiter *take_waiters(void)
+static struct burrow_gc_waiter *take_waiters(void)
 {
-	struct waiter **at = &gc.waiters, *w, *taken = NULL;
+	struct burrow_gc_waiter **at = &gc->waiters, *w, *taken = NULL;
 
 	while ((w = *at)) {
-		if (w->ticket > gc.done) {
+		if (w->ticket > gc->done) {
 			at = &w->next;
 			continue;
 		}
@@ -309,9 +213,9 @@ static struct waiter *take_waiters(void)
 	return taken;
 }
 
-static void wake_all(struct waiter *w)
+static void wake_all(struct burrow_gc_waiter *w)
 {
-	struct waiter *next;
+	struct burrow_gc_waiter *next;
 
 	for (; w; w = next) {
 		/* It lies on the stack of who is woken. */
@@ -340,14 +244,14 @@ static void account(const struct burrow_cycle *c,
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		gc.pause_total += c->pauses[i];
-		if ((uint64_t)c->pauses[i] > gc.pause_max)
-			gc.pause_max = c->pauses[i];
+		gc->pause_total += c->pauses[i];
+		if ((uint64_t)c->pauses[i] > gc->pause_max)
+			gc->pause_max = c->pauses[i];
 	}
-	gc.cpu += c->cpu_ns;
-	__atomic_store_n(&gc.live, c->live, __ATOMIC_RELAXED);
-	__atomic_store_n(&gc.allocated, counts->allocated, __ATOMIC_RELAXED);
-	burrow_pacer_cycle(&gc.pacer, &end);
+	gc->cpu += c->cpu_ns;
+	__atomic_store_n(&gc->live, c->live, __ATOMIC_RELAXED);
+	__atomic_store_n(&gc->allocated, counts->allocated, __ATOMIC_RELAXED);
+	burrow_pacer_cycle(&gc->pacer, &end);
 }
 
 /*
@@ -376,78 +280,34 @@ static void trace(const struct burrow_cycle *c)
 static void run_cycle(void)
 {
 	struct burrow_cycle c = {
-		.heap = gc.heap,
-		.config = &gc.config,
-		.number = ++gc.begun,
-		.forced = gc.waiters || gc.config.stress,
-		.goal = gc.pacer.goal,
+		.heap = gc->heap,
+		.config = &gc->config,
+		.number = ++gc->begun,
+		.forced = gc->waiters || gc->config.stress,
+		.goal = gc->pacer.goal,
 	};
 	struct burrow_heap_counts counts;
-	struct waiter *woken;
+	struct burrow_gc_waiter *woken;
 
-	burrow_heap_trigger(gc.heap, 0);
-	pthread_mutex_unlock(&gc.lock);
+	burrow_heap_trigger(gc->heap, 0);
+	pthread_mutex_unlock(&gc->lock);
 	c.before = heap_now();
-	burrow_cycle_run(&c, gc.tracker);
+	burrow_cycle_run(&c, gc->tracker);
 	c.peak = heap_now();
-	burrow_heap_count(gc.heap, &counts);
+	burrow_heap_count(gc->heap, &counts);
 	if (c.forced)
-		burrow_heap_sweep_all(gc.heap);
+		burrow_heap_sweep_all(gc->heap);
 	burrow_weak_run();
-	pthread_mutex_lock(&gc.lock);
+	pthread_mutex_lock(&gc->lock);
 	account(&c, &counts);
-	set_trigger();
-	gc.done = c.number;
+	burrow_collector_set_trigger();
+	gc->done = c.number;
 	woken = take_waiters();
-	if (gc.config.trace)
+	if (gc->config.trace)
 		trace(&c);
-	pthread_mutex_unlock(&gc.lock);
+	pthread_mutex_unlock(&gc->lock);
 	wake_all(woken);
-	pthread_mutex_lock(&gc.lock);
-}
-
-/* How much free memory is kept for the heap to grow into. */
-static uint64_t free_too_much(void)
-{
-	struct burrow_heap_counts counts;
-	uint64_t keep, goal = gc.pacer.goal;
-
-	burrow_heap_count(gc.heap, &counts);
-	if (goal == UINT64_MAX)
-		goal = gc.live * 2;
-	goal += goal / KEEP_PART;
-	keep = goal > counts.in_use ? goal - counts.in_use : 0;
-	return counts.free > keep ? counts.free - keep : 0;
-}
-
-/* Under the lock. False: nothing is to be done until somebody asks. */
-static bool tidy(void)
-{
-	struct timespec until;
-	uint64_t bytes;
-	bool more;
-
-	pthread_mutex_unlock(&gc.lock);
-	more = burrow_heap_sweep_some(gc.heap, SWEEP_BYTES);
-	pthread_mutex_lock(&gc.lock);
-	if (more)
-		return true;
-	if (gc.release) {
-		gc.release = false;
-		burrow_heap_scavenge(gc.heap, SIZE_MAX);
-	}
-	bytes = free_too_much();
-	if (!bytes)
-		return false;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += SCAVENGE_NS / 1000000000;
-	if (!pthread_cond_timedwait(&gc.wake, &gc.lock, &until))
-		return true;
-	bytes = bytes / SCAVENGE_PART + SWEEP_BYTES;
-	pthread_mutex_unlock(&gc.lock);
-	burrow_heap_scavenge(gc.heap, bytes);
-	pthread_mutex_lock(&gc.lock);
-	return true;
+	pthread_mutex_lock(&gc->lock);
 }
 
 /* The first that works; the heap is watched by it for the rest of the run. */
@@ -456,9 +316,9 @@ static void open_tracker(void)
 	const struct burrow_tracker *const *t;
 	char *low, *high;
 
-	burrow_heap_tracked_half(gc.heap, &low, &high);
+	burrow_heap_tracked_half(gc->heap, &low, &high);
 	for (t = burrow_trackers; *t; t++) {
-		if (gc.config.no_uffd && *t == &burrow_track_uffd)
+		if (gc->config.no_uffd && *t == &burrow_track_uffd)
 			continue;
 		if (burrow_track_try(*t) || (*t)->open(-1))
 			continue;
@@ -466,24 +326,25 @@ static void open_tracker(void)
 			break;
 		(*t)->close();
 	}
-	gc.tracker = *t;
+	gc->tracker = *t;
 }
 
 static void *collector_main(void *arg)
 {
 	(void)arg;
 	open_tracker();
-	pthread_mutex_lock(&gc.lock);
-	while (!gc.quit) {
-		if (gc.wanted > gc.done)
+	pthread_mutex_lock(&gc->lock);
+	while (!gc->quit) {
+		if (gc->wanted > gc->done)
 			run_cycle();
-		else if (!tidy() && !gc.quit && gc.wanted == gc.done)
-			pthread_cond_wait(&gc.wake, &gc.lock);
+		else if (!burrow_collector_tidy() && !gc->quit &&
+			 gc->wanted == gc->done)
+			pthread_cond_wait(&gc->wake, &gc->lock);
 	}
-	pthread_mutex_unlock(&gc.lock);
-	if (gc.tracker)
-		gc.tracker->close();
-	gc.tracker = NULL;
+	pthread_mutex_unlock(&gc->lock);
+	if (gc->tracker)
+		gc->tracker->close();
+	gc->tracker = NULL;
 	return NULL;
 }
 
@@ -494,7 +355,7 @@ static int start_thread(void)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	ret = pthread_create(&gc.thread, NULL, collector_main, NULL);
+	ret = pthread_create(&gc->thread, NULL, collector_main, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return ret;
 }
@@ -503,13 +364,13 @@ void burrow_gc_man(void)
 {
 	int ret;
 
-	if (gc.manned || __atomic_load_n(&gc.wanted, __ATOMIC_RELAXED) ==
-				 __atomic_load_n(&gc.done, __ATOMIC_RELAXED))
+	if (gc->manned || __atomic_load_n(&gc->wanted, __ATOMIC_RELAXED) ==
+				  __atomic_load_n(&gc->done, __ATOMIC_RELAXED))
 		return;
-	pthread_mutex_lock(&gc.lock);
+	pthread_mutex_lock(&gc->lock);
 	ret = start_thread();
-	gc.manned = !ret;
-	pthread_mutex_unlock(&gc.lock);
+	gc->manned = !ret;
+	pthread_mutex_unlock(&gc->lock);
 	/* Whoever waits would wait for ever. */
 	if (!ret)
 		return;
@@ -524,7 +385,7 @@ static void cond_open(void)
 
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&gc.wake, &attr);
+	pthread_cond_init(&gc->wake, &attr);
 	pthread_condattr_destroy(&attr);
 }
 
@@ -532,26 +393,26 @@ static void cond_open(void)
 void burrow_gc_open(const struct burrow_gc_config *config,
 		    struct burrow_heap *heap)
 {
-	pthread_mutex_lock(&gc.lock);
+	pthread_mutex_lock(&gc->lock);
 	cond_open();
-	gc.config = *config;
-	gc.heap = heap;
-	gc.manned = false;
-	gc.quit = false;
-	gc.wanted = 0;
-	gc.begun = 0;
-	gc.done = 0;
-	gc.release = false;
-	gc.waiters = NULL;
-	gc.pause_max = 0;
-	gc.pause_total = 0;
-	gc.cpu = 0;
-	gc.live = 0;
-	gc.allocated = 0;
-	gc.refills = 0;
-	burrow_pacer_open(&gc.pacer, config->percent, config->limit);
-	set_trigger();
-	pthread_mutex_unlock(&gc.lock);
+	gc->config = *config;
+	gc->heap = heap;
+	gc->manned = false;
+	gc->quit = false;
+	gc->wanted = 0;
+	gc->begun = 0;
+	gc->done = 0;
+	gc->release = false;
+	gc->waiters = NULL;
+	gc->pause_max = 0;
+	gc->pause_total = 0;
+	gc->cpu = 0;
+	gc->live = 0;
+	gc->allocated = 0;
+	gc->refills = 0;
+	burrow_pacer_open(&gc->pacer, config->percent, config->limit);
+	burrow_collector_set_trigger();
+	pthread_mutex_unlock(&gc->lock);
 }
 
 /* A cycle that runs is finished first; threads may stop for it meanwhile. */
@@ -559,62 +420,45 @@ void burrow_gc_quit(void)
 {
 	bool manned;
 
-	pthread_mutex_lock(&gc.lock);
-	gc.quit = true;
-	manned = gc.manned;
+	pthread_mutex_lock(&gc->lock);
+	gc->quit = true;
+	manned = gc->manned;
 	if (manned)
-		pthread_cond_signal(&gc.wake);
-	pthread_mutex_unlock(&gc.lock);
+		pthread_cond_signal(&gc->wake);
+	pthread_mutex_unlock(&gc->lock);
 	if (manned)
-		pthread_join(gc.thread, NULL);
-	pthread_mutex_lock(&gc.lock);
-	gc.manned = false;
-	pthread_mutex_unlock(&gc.lock);
+		pthread_join(gc->thread, NULL);
+	pthread_mutex_lock(&gc->lock);
+	gc->manned = false;
+	pthread_mutex_unlock(&gc->lock);
 }
 
 void burrow_gc_close(void)
 {
-	pthread_mutex_lock(&gc.lock);
-	gc.heap = NULL;
-	pthread_mutex_unlock(&gc.lock);
+	pthread_mutex_lock(&gc->lock);
+	gc->heap = NULL;
+	pthread_mutex_unlock(&gc->lock);
 	burrow_weak_close();
-}
-
-void burrow_gc_read_stats(struct burrow_stats *stats)
-{
-	struct burrow_heap_counts counts;
-
-	pthread_mutex_lock(&gc.lock);
-	if (gc.heap) {
-		burrow_heap_count(gc.heap, &counts);
-		stats->heap_live = gc.live;
-		stats->heap_bytes = counts.in_use + counts.free;
-		stats->gc_cycles = gc.done;
-		stats->gc_pause_max_ns = gc.pause_max;
-		stats->gc_pause_total_ns = gc.pause_total;
-		stats->gc_cpu_ns = gc.cpu;
-	}
-	pthread_mutex_unlock(&gc.lock);
 }
 
 void burrow_gc_fork(void)
 {
-	pthread_mutex_lock(&gc.lock);
+	pthread_mutex_lock(&gc->lock);
 }
 
 void burrow_gc_fork_parent(void)
 {
-	pthread_mutex_unlock(&gc.lock);
+	pthread_mutex_unlock(&gc->lock);
 }
 
 /* The heap is the child's too, but nobody runs on it. */
 void burrow_gc_fork_child(void)
 {
-	gc.manned = false;
-	gc.heap = NULL;
-	gc.waiters = NULL;
-	if (gc.tracker)
-		gc.tracker->close();
-	gc.tracker = NULL;
-	pthread_mutex_unlock(&gc.lock);
+	gc->manned = false;
+	gc->heap = NULL;
+	gc->waiters = NULL;
+	if (gc->tracker)
+		gc->tracker->close();
+	gc->tracker = NULL;
+	pthread_mutex_unlock(&gc->lock);
 }

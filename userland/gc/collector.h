@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of the collector's thread share: collector.c (requests, cycles),
+ * settings.c (what the program sets and asks), tidy.c (between cycles).
+ */
+#ifndef BURROW_COLLECTOR_STATE_H
+#define BURROW_COLLECTOR_STATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../sched/lock.h"
+#include "gc.h"
+
+struct burrow_tracker;
+struct goroutine;
+
+/**
+ * struct burrow_gc_waiter - a goroutine that waits for a cycle, on its stack
+ * @next:	of the list
+ * @g:		who
+ * @ticket:	for which
+ */
+struct burrow_gc_waiter {
+	struct burrow_gc_waiter *next;
+	struct goroutine *g;
+	uint64_t ticket;
+};
+
+/**
+ * struct burrow_collector - all of it
+ * @lock:	over what follows, but where it says otherwise
+ * @wake:	something is wanted
+ * @config:	of this run; percent and limit may change
+ * @pacer:	when the next cycle begins
+ * @manned:	the thread is there
+ * @quit:	it is to end
+ * @wanted:	number of the last cycle that is wanted
+ * @begun:	number of the last that began
+ * @done:	number of the last that is complete
+ * @release:	after the next one all free memory goes to the system
+ * @waiters:	goroutines
+ * @pause_max:	longest stop so far
+ * @pause_total: all stops
+ * @cpu:	nanoseconds of the thread's CPU time
+ * @live:	bytes of heap after the last cycle
+ * @allocated:	heap's count of bytes allocated then; both atomic
+ * @goal:	of the pacer; atomic
+ * @trigger:	of the pacer; atomic
+ * @refills:	counted under stress; atomic
+ * @heap:	what is collected; NULL: no run
+ * @tracker:	of writes, or NULL; the thread's
+ * @thread:	itself
+ */
+struct burrow_collector {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct burrow_gc_config config;
+	struct burrow_pacer pacer;
+	bool manned;
+	bool quit;
+	uint64_t wanted;
+	uint64_t begun;
+	uint64_t done;
+	bool release;
+	struct burrow_gc_waiter *waiters;
+	uint64_t pause_max;
+	uint64_t pause_total;
+	uint64_t cpu;
+	uint64_t live;
+	uint64_t allocated;
+	uint64_t goal;
+	uint64_t trigger;
+	uint32_t refills;
+	struct burrow_heap *heap;
+	const struct burrow_tracker *tracker;
+	pthread_t thread;
+};
+
+extern struct burrow_collector burrow_collector BURROW_HIDDEN;
+
+/* collector.c, under the lock: the heap is to tell when it is at the trigger. */
+void burrow_collector_set_trigger(void);
+
+/*
+ * tidy.c, under the lock, which is dropped meanwhile. False: nothing is to be done
+ * until somebody asks.
+ */
+bool burrow_collector_tidy(void);
+
+#endif /* BURROW_COLLECTOR_STATE_H */

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What the collector's thread does between cycles: it sweeps, and gives memory
+ * that has been free for a while to the system.
+ */
+#include <time.h>
+
+#include "collector.h"
+
+#define SWEEP_BYTES (1UL << 20) /* between looks for a request */
+#define SCAVENGE_NS 1000000000LL
+#define SCAVENGE_PART 8 /* of what is too much, each time */
+#define KEEP_PART 10 /* of the goal that is kept free beyond it */
+
+static struct burrow_collector *const gc = &burrow_collector;
+
+/* How much free memory is kept for the heap to grow into. */
+static uint64_t free_too_much(void)
+{
+	struct burrow_heap_counts counts;
+	uint64_t keep, goal = gc->pacer.goal;
+
+	burrow_heap_count(gc->heap, &counts);
+	if (goal == UINT64_MAX)
+		goal = gc->live * 2;
+	goal += goal / KEEP_PART;
+	keep = goal > counts.in_use ? goal - counts.in_use : 0;
+	return counts.free > keep ? counts.free - keep : 0;
+}
+
+bool burrow_collector_tidy(void)
+{
+	struct timespec until;
+	uint64_t bytes;
+	bool more;
+
+	pthread_mutex_unlock(&gc->lock);
+	more = burrow_heap_sweep_some(gc->heap, SWEEP_BYTES);
+	pthread_mutex_lock(&gc->lock);
+	if (more)
+		return true;
+	if (gc->release) {
+		gc->release = false;
+		burrow_heap_scavenge(gc->heap, SIZE_MAX);
+	}
+	bytes = free_too_much();
+	if (!bytes)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += SCAVENGE_NS / 1000000000;
+	if (!pthread_cond_timedwait(&gc->wake, &gc->lock, &until))
+		return true;
+	bytes = bytes / SCAVENGE_PART + SWEEP_BYTES;
+	pthread_mutex_unlock(&gc->lock);
+	burrow_heap_scavenge(gc->heap, bytes);
+	pthread_mutex_lock(&gc->lock);
+	return true;
+}
