@@ -494,9 +494,8 @@ TEST(deadlock_is_told)
 
 	outcome_of(&o, run_deadlock, NULL);
 	EXPECT_TRUE(exited_with(&o, 2));
-	EXPECT_TRUE(begins(
-		&o,
-		"burrow: all goroutines are asleep - deadlock!\ngoroutine 1 (main) [chan send (nil chan), "));
+	EXPECT_TRUE(begins(&o, "burrow: all goroutines are asleep - deadlock!\n"
+			       "goroutine 1 (main) [chan send (nil chan), "));
 	EXPECT_TRUE(says(&o, " deadlock+0x"));
 	EXPECT_TRUE(says(&o, "2 goroutines [chan receive, "));
 	EXPECT_TRUE(says(&o, " receiver+0x"));

@@ -275,9 +275,9 @@ static bool rounds_up(void)
 static void round_my_way(void *arg)
 {
 	struct rounding *r = arg;
+	int i;
 	volatile long double one = 1.0L, three = 3.0L;
 	long double mine, now;
-	int i;
 
 	r->bad += fegetround() != FE_TONEAREST;
 	fesetround(r->mode);

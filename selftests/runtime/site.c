@@ -20,7 +20,8 @@ __attribute__((noipa)) static int dive(size_t bytes)
 {
 	volatile char frame[4096];
 
-	frame[0] = frame[sizeof(frame) - 1] = 1;
+	frame[0] = 1;
+	frame[sizeof(frame) - 1] = 1;
 	return bytes > sizeof(frame) ? dive(bytes - sizeof(frame)) + frame[0] :
 				       frame[0];
 }

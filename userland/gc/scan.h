@@ -13,7 +13,8 @@
 
 #define FEATURE_WP_UNPOPULATED (1ULL << 13)
 #define FEATURE_WP_ASYNC (1ULL << 15)
-#define USER_MODE_ONLY 1 /* a flag of userfaultfd(), for whoever has no rights */
+#define USER_MODE_ONLY \
+	1 /* a flag of userfaultfd(), for whoever has no rights */
 
 struct scan_region {
 	uint64_t start;

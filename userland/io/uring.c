@@ -228,7 +228,7 @@ static void reap_one(struct burrow_thread *self, struct uring *u,
 		req->more = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
 		if (cqe->flags & IORING_CQE_F_BUFFER)
 			req->buf = burrow_io_pool_taken(u->pool, cqe);
-		if (burrow_unlikely(req->shot != NULL))
+		if (burrow_unlikely(req->shot))
 			burrow_io_shot(self, req, cqe->res,
 				       cqe->flags & IORING_CQE_F_MORE);
 		else

@@ -225,6 +225,7 @@ struct burrow_proc {
 	uint64_t tick;
 	uint64_t misses;
 	struct goroutine *ring[BURROW_QUEUE_LEN];
+
 	uint32_t head __attribute__((aligned(64)));
 
 	struct burrow_fresh fresh __attribute__((aligned(64)));

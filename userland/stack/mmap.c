@@ -28,7 +28,7 @@
 #endif
 
 #define CHUNK (64ULL << 20)
-#define WINDOW_PAGES 512 /* looked at at once; on a stack that may be small */
+#define WINDOW_PAGES 512 /* in one look; on a stack that may be small */
 
 /* Believed when seen: the advice was taken and the kernel can't write there. */
 static bool guard_install_works(void)
