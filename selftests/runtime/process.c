@@ -272,11 +272,12 @@ static bool rounds_up(void)
 	return third * 3.0 > 1.0 || third > 0.33333333333333331;
 }
 
+static volatile long double one = 1.0L, three = 3.0L;
+
 static void round_my_way(void *arg)
 {
 	struct rounding *r = arg;
 	int i;
-	volatile long double one = 1.0L, three = 3.0L;
 	long double mine, now;
 
 	r->bad += fegetround() != FE_TONEAREST;
