@@ -258,6 +258,7 @@ TEST(another_thread_forks_as_it_likes)
 }
 
 struct rounding {
+	long double mine; /* a third, rounded so */
 	int mode;
 	int bad;
 };
@@ -278,15 +279,13 @@ static void round_my_way(void *arg)
 {
 	struct rounding *r = arg;
 	int i;
-	long double mine, now;
 
 	r->bad += fegetround() != FE_TONEAREST;
 	fesetround(r->mode);
-	mine = one / three;
+	r->mine = one / three;
 	for (i = 0; i < 50; i++) {
 		burrow_yield();
-		now = one / three;
-		r->bad += fegetround() != r->mode || now != mine;
+		r->bad += fegetround() != r->mode || one / three != r->mine;
 		r->bad += rounds_up() != (r->mode == FE_UPWARD);
 	}
 }
