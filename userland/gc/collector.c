@@ -31,6 +31,7 @@
 #include "gc.h"
 #include "stop.h"
 #include "track.h"
+#include "trim.h"
 #include "weak.h"
 #include "work.h"
 
@@ -231,6 +232,13 @@ static uint64_t stack_bytes(void)
 	       burrow_num_goroutines() * STACK_LEAST;
 }
 
+void burrow_collector_paused(int64_t ns)
+{
+	gc->pause_total += ns;
+	if ((uint64_t)ns > gc->pause_max)
+		gc->pause_max = ns;
+}
+
 /* Under the lock. */
 static void account(const struct burrow_cycle *c,
 		    const struct burrow_heap_counts *counts)
@@ -243,11 +251,8 @@ static void account(const struct burrow_cycle *c,
 	};
 	int i;
 
-	for (i = 0; i < 2; i++) {
-		gc->pause_total += c->pauses[i];
-		if ((uint64_t)c->pauses[i] > gc->pause_max)
-			gc->pause_max = c->pauses[i];
-	}
+	for (i = 0; i < 2; i++)
+		burrow_collector_paused(c->pauses[i]);
 	gc->cpu += c->cpu_ns;
 	__atomic_store_n(&gc->live, c->live, __ATOMIC_RELAXED);
 	__atomic_store_n(&gc->allocated, counts->allocated, __ATOMIC_RELAXED);
@@ -292,7 +297,9 @@ static void run_cycle(void)
 	burrow_heap_trigger(gc->heap, 0);
 	pthread_mutex_unlock(&gc->lock);
 	c.before = heap_now();
+	burrow_trim_cycle_begin();
 	burrow_cycle_run(&c, gc->tracker);
+	burrow_trim_cycle_end();
 	c.peak = heap_now();
 	burrow_heap_count(gc->heap, &counts);
 	if (c.forced)
@@ -410,6 +417,7 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->live = 0;
 	gc->allocated = 0;
 	gc->refills = 0;
+	burrow_trim_open();
 	burrow_pacer_open(&gc->pacer, config->percent, config->limit);
 	burrow_collector_set_trigger();
 	pthread_mutex_unlock(&gc->lock);

@@ -83,6 +83,9 @@ extern struct burrow_collector burrow_collector BURROW_HIDDEN;
 /* collector.c, under the lock: the heap is to tell when it is at the trigger. */
 void burrow_collector_set_trigger(void);
 
+/* Under the lock: the program was stopped for so long, 0: it was not. */
+void burrow_collector_paused(int64_t ns);
+
 /*
  * tidy.c, under the lock, which is dropped meanwhile. False: nothing is to be done
  * until somebody asks.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What the collector's thread does between cycles: it sweeps, and gives memory
- * that has been free for a while to the system.
+ * What the collector's thread does between cycles: it sweeps, trims stacks, and
+ * gives memory that has been free for a while to the system.
  */
 #include <time.h>
 
 #include "collector.h"
+#include "trim.h"
 
 #define SWEEP_BYTES (1UL << 20) /* between looks for a request */
 #define SCAVENGE_NS 1000000000LL
@@ -28,15 +29,25 @@ static uint64_t free_too_much(void)
 	return counts.free > keep ? counts.free - keep : 0;
 }
 
+/* Without the lock. False: that is all. */
+static bool sweep_or_trim(int64_t *pause)
+{
+	*pause = 0;
+	return burrow_heap_sweep_some(gc->heap, SWEEP_BYTES) ||
+	       burrow_trim_some(pause);
+}
+
 bool burrow_collector_tidy(void)
 {
 	struct timespec until;
 	uint64_t bytes;
+	int64_t pause;
 	bool more;
 
 	pthread_mutex_unlock(&gc->lock);
-	more = burrow_heap_sweep_some(gc->heap, SWEEP_BYTES);
+	more = sweep_or_trim(&pause);
 	pthread_mutex_lock(&gc->lock);
+	burrow_collector_paused(pause);
 	if (more)
 		return true;
 	if (gc->release) {

@@ -353,6 +353,28 @@ void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg)
 	}
 }
 
+void goroutine_walk_begin(struct goroutine_walk *walk)
+{
+	walk->slab = __atomic_load_n(&burrow_runtime.slabs, __ATOMIC_ACQUIRE);
+	walk->at = 0;
+}
+
+struct goroutine *goroutine_walk_next(struct goroutine_walk *walk)
+{
+	struct goroutine *g;
+
+	while (walk->slab) {
+		while (walk->at < READ_ONCE(walk->slab->used)) {
+			g = &walk->slab->g[walk->at++];
+			if (READ_ONCE(g->state) != GOROUTINE_FREE)
+				return g;
+		}
+		walk->slab = walk->slab->next;
+		walk->at = 0;
+	}
+	return NULL;
+}
+
 void goroutine_slabs_free(struct burrow_slab *slabs)
 {
 	struct burrow_slab *slab;

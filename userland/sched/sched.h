@@ -587,6 +587,19 @@ void goroutine_slabs_free(struct burrow_slab *slabs);
 void goroutine_end(struct burrow_proc *proc, struct goroutine *g);
 void goroutine_flush(struct burrow_proc *proc); /* under runtime.lock */
 void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg);
+
+/*
+ * The same one by one, by any thread while others run: those that come meanwhile
+ * may be left out, and what is said of one may be over.
+ */
+struct goroutine_walk {
+	struct burrow_slab *slab;
+	size_t at;
+};
+
+void goroutine_walk_begin(struct goroutine_walk *walk);
+struct goroutine *goroutine_walk_next(struct goroutine_walk *walk);
+
 const char *goroutine_reason_name(const struct goroutine *g);
 void goroutine_queue_push(struct goroutine_queue *queue, struct goroutine *g);
 struct goroutine *goroutine_queue_pop(struct goroutine_queue *queue);

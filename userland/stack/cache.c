@@ -125,7 +125,7 @@ void burrow_stack_cache_put_slow(struct burrow_stack_cache *cache, int class,
 	if (warm->count == warm->mark)
 		give_oldest(cache, class, (warm->count + 1) / 2);
 	if (warm->deep)
-		burrow_stack_trim(stack, 1, DEEP_KEEP);
+		burrow_stack_trim(stack, &(size_t){ DEEP_KEEP }, 1);
 	burrow_stack_label(stack, 0);
 	warm->stacks[warm->count++] = *stack;
 	set_count(cache, cache->count + 1);

@@ -269,6 +269,7 @@ const struct burrow_stack_backend burrow_stack_kmod = {
 	.arena_destroy = kmod_arena_destroy,
 	.prepare = kmod_prepare,
 	.trim = kmod_trim,
+	.checks = true,
 	.prefault = kmod_prefault,
 	.resident = kmod_resident,
 	.advise = kmod_advise,

@@ -336,16 +336,27 @@ static bool lies_before(const struct burrow_stack *a,
 	return a->slot < b->slot;
 }
 
+/**
+ * struct trim - a stack to trim
+ * @stack:	which
+ * @keep:	bytes at its upper end that stay
+ */
+struct trim {
+	struct burrow_stack stack;
+	size_t keep;
+};
+
 /* Few, and on a stack that may be small: no qsort(), which can allocate. */
-static void sort_copy(struct burrow_stack *to, const struct burrow_stack *from,
-		      uint32_t n)
+static void sort_copy(struct trim *to, const struct burrow_stack *from,
+		      const size_t *keep, uint32_t n)
 {
 	uint32_t i, j;
 
 	for (i = 0; i < n; i++) {
-		for (j = i; j && lies_before(&from[i], &to[j - 1]); j--)
+		for (j = i; j && lies_before(&from[i], &to[j - 1].stack); j--)
 			to[j] = to[j - 1];
-		to[j] = from[i];
+		to[j].stack = from[i];
+		to[j].keep = keep ? keep[i] : 0;
 	}
 }
 
@@ -356,23 +367,23 @@ static uint64_t whose(const struct burrow_stack *stack)
 }
 
 /* The first stacks that lie in one arena, sorted; how many they are. */
-static uint32_t trim_run(const struct burrow_stack *stacks, uint32_t n,
-			 size_t keep, int64_t *bytes)
+static uint32_t trim_run(const struct trim *trims, uint32_t n, int64_t *bytes)
 {
+	struct burrow_stack_arena *arena = trims[0].stack.arena;
 	struct burrow_trim_entry entries[BATCH];
 	uint32_t i;
 	int64_t ret;
 
-	for (i = 0; i < n && stacks[i].arena == stacks[0].arena; i++) {
-		entries[i].slot = stacks[i].slot;
-		entries[i].keep = keep;
-		entries[i].word = burrow_stack_word(&stacks[i], false);
+	for (i = 0; i < n && trims[i].stack.arena == arena; i++) {
+		entries[i].slot = trims[i].stack.slot;
+		entries[i].keep = trims[i].keep;
+		entries[i].word = burrow_stack_word(&trims[i].stack, false);
 		entries[i].result = 0;
 	}
-	ret = stacks[0].arena->pool->backend->trim(stacks[0].arena, entries, i);
+	ret = arena->pool->backend->trim(arena, entries, i);
 	if (ret > 0)
-		BURROW_PROBE(stack_shrink, i == 1 ? whose(stacks) : 0, ret,
-			     (uint64_t)i);
+		BURROW_PROBE(stack_shrink, i == 1 ? whose(&trims[0].stack) : 0,
+			     ret, (uint64_t)i);
 	if (ret < 0)
 		*bytes = ret;
 	else if (*bytes >= 0)
@@ -380,18 +391,19 @@ static uint32_t trim_run(const struct burrow_stack *stacks, uint32_t n,
 	return i;
 }
 
-int64_t burrow_stack_trim(const struct burrow_stack *stacks, uint32_t n,
-			  size_t keep)
+int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
+			  uint32_t n)
 {
-	struct burrow_stack sorted[BATCH];
 	uint32_t i, done, part;
+	struct trim sorted[BATCH];
 	int64_t bytes = 0;
 
 	for (done = 0; done < n; done += part) {
 		part = n - done < BATCH ? n - done : BATCH;
-		sort_copy(sorted, stacks + done, part);
+		sort_copy(sorted, stacks + done, keep ? keep + done : NULL,
+			  part);
 		for (i = 0; i < part;)
-			i += trim_run(sorted + i, part - i, keep, &bytes);
+			i += trim_run(sorted + i, part - i, &bytes);
 	}
 	return bytes;
 }
@@ -403,7 +415,7 @@ void burrow_stack_put(struct burrow_stack_pool *pool, int class,
 	struct burrow_stack_arena *arena;
 	uint32_t i;
 
-	burrow_stack_trim(stacks, n, 0);
+	burrow_stack_trim(stacks, NULL, n);
 	pthread_mutex_lock(&c->lock);
 	for (i = 0; i < n; i++) {
 		arena = stacks[i].arena;

@@ -114,6 +114,7 @@ struct burrow_stack_report {
  * @no_memory:	says why a stack could not grow; for signal handlers
  * @stats:	bytes of memory in all slots, and the number of growths so far
  *		that the backend knows of
+ * @checks:	trim compares the word, before and after: others may run
  */
 struct burrow_stack_backend {
 	const char *name;
@@ -134,6 +135,7 @@ struct burrow_stack_backend {
 	const char *(*no_memory)(struct burrow_stack_pool *pool);
 	void (*stats)(struct burrow_stack_pool *pool, uint64_t *bytes,
 		      uint64_t *grows);
+	bool checks;
 };
 
 extern const struct burrow_stack_backend burrow_stack_kmod;
@@ -205,9 +207,13 @@ int burrow_stack_get(struct burrow_stack_pool *pool, int class,
 void burrow_stack_put(struct burrow_stack_pool *pool, int class,
 		      const struct burrow_stack *stacks, uint32_t n);
 
-/* Takes what lies below the upper @keep bytes of each stack. */
-int64_t burrow_stack_trim(const struct burrow_stack *stacks, uint32_t n,
-			  size_t keep);
+/*
+ * Takes what lies below the upper @keep bytes of each stack; NULL: all of it.
+ * Bytes, or a negative errno. Nobody may come to run on them meanwhile, unless
+ * the backend checks words: then it leaves alone those that were switched to.
+ */
+int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
+			  uint32_t n);
 
 /* Tries a backend as far as a stack that was written to and a guard that held. */
 void burrow_stack_probe(const struct burrow_stack_backend *backend,

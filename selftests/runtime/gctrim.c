@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stacks of goroutines that wait lose what they hold and do not use, and nothing
+ * else, also while they are being woken.
+ */
+#include "gc.h"
+
+#define DEEP (192 * KIB)
+#define WAITERS 24
+
+/* What a stack may keep: what is used, and what it had when it was made. */
+#define KEPT (32 * KIB)
+
+static int stop;
+
+/* Fills @bytes below its caller with a pattern, and looks at it again. */
+__attribute__((noipa)) static void go_deep(size_t bytes, unsigned char seed)
+{
+	volatile unsigned char area[bytes];
+	size_t i;
+
+	for (i = 0; i < bytes; i += 64)
+		area[i] = seed + i / 64;
+	for (i = 0; i < bytes; i += 64)
+		CHECK(area[i] == (unsigned char)(seed + i / 64));
+}
+
+static uint64_t stack_bytes(void)
+{
+	struct burrow_stats stats = { .size = sizeof(stats) };
+
+	CHECK(burrow_stats(&stats) == 0);
+	return stats.stack_bytes;
+}
+
+/* The trim comes soon after the cycle, not before burrow_gc() returns. */
+static bool shrinks_to(uint64_t bytes)
+{
+	int i;
+
+	for (i = 0; i < 1000 && stack_bytes() > bytes; i++)
+		burrow_sleep(MS);
+	return stack_bytes() <= bytes;
+}
+
+static struct burrow_chan *gate;
+
+static void wait_deep(void *arg)
+{
+	size_t bytes = (size_t)arg;
+
+	go_deep(bytes, 1);
+	burrow_chan_recv(gate, NULL);
+	go_deep(bytes, 2);
+}
+
+static uint64_t start_waiters(size_t deep)
+{
+	int i;
+
+	gate = burrow_chan_new(0, 0);
+	for (i = 0; i < WAITERS; i++)
+		CHECK(burrow_go(wait_deep, (void *)deep) == 0);
+	/* Who waits since the cycle began may be busy: clocks are coarse. */
+	burrow_sleep(50 * MS);
+	return stack_bytes();
+}
+
+static void end_waiters(void)
+{
+	burrow_chan_close(gate);
+	wait_for_others();
+}
+
+TEST_GC(deep_stacks_are_trimmed)
+{
+	uint64_t before = start_waiters(DEEP);
+
+	CHECK(before >= WAITERS * DEEP);
+	collect();
+	CHECK(shrinks_to(before - WAITERS * (DEEP - KEPT)));
+	end_waiters();
+}
+
+/* Those that use a quarter and more keep all. */
+static void wait_in_use(void *arg)
+{
+	volatile char used[DEEP / 3];
+	size_t i;
+
+	for (i = 0; i < sizeof(used); i += 64)
+		used[i] = i / 64;
+	wait_deep(arg);
+	for (i = 0; i < sizeof(used); i += 64)
+		CHECK(used[i] == (char)(i / 64));
+}
+
+TEST_GC(stacks_in_use_are_not)
+{
+	uint64_t before;
+	int i;
+
+	gate = burrow_chan_new(0, 0);
+	for (i = 0; i < WAITERS; i++)
+		CHECK(burrow_go(wait_in_use, (void *)(DEEP / 2)) == 0);
+	burrow_sleep(50 * MS);
+	before = stack_bytes();
+	collect();
+	burrow_sleep(50 * MS);
+	CHECK(stack_bytes() + 64 * KIB >= before);
+	end_waiters();
+}
+
+/* Two play ball, deep in calls at each turn, while collections trim. */
+static void play(void *arg)
+{
+	struct burrow_chan **chans = arg;
+	unsigned char n;
+
+	while (burrow_chan_recv(chans[0], &n) == 1) {
+		go_deep(DEEP, n++);
+		if (burrow_chan_send(chans[1], &n))
+			break;
+	}
+}
+
+static void sleeper(void *arg)
+{
+	unsigned char n = (size_t)arg;
+
+	while (!get(&stop)) {
+		go_deep(DEEP, n++);
+		burrow_sleep(n % 16 * MS);
+	}
+}
+
+TEST_GC(woken_while_trimmed)
+{
+	struct burrow_chan *chans[] = { burrow_chan_new(1, 0),
+					burrow_chan_new(1, 0) };
+	unsigned char n = 0;
+	size_t i;
+
+	stop = 0;
+	burrow_go(play, chans);
+	for (i = 0; i < WAITERS; i++)
+		burrow_go(sleeper, (void *)i);
+	for (i = 0; i < 150; i++) {
+		CHECK(burrow_chan_send(chans[0], &n) == 0);
+		burrow_gc();
+		CHECK(burrow_chan_recv(chans[1], &n) == 1);
+	}
+	stop = 1;
+	burrow_chan_close(chans[0]);
+	wait_for_others();
+}
+
+TEST_HARNESS_MAIN
