@@ -16,9 +16,17 @@
 #define GOROUTINES 500
 
 static const char *const names[PROBES] = {
-	[GO_CREATE] = "go_create", [GO_START] = "go_start",
-	[GO_PARK] = "go_park",	   [GO_READY] = "go_ready",
-	[GO_END] = "go_end",	   [STACK_SHRINK] = "stack_shrink",
+	[GO_CREATE] = "go_create",
+	[GO_START] = "go_start",
+	[GO_PARK] = "go_park",
+	[GO_READY] = "go_ready",
+	[GO_END] = "go_end",
+	[STACK_SHRINK] = "stack_shrink",
+	[GC_START] = "gc_start",
+	[GC_MARK_DONE] = "gc_mark_done",
+	[GC_SWEEP_DONE] = "gc_sweep_done",
+	[GC_STW_BEGIN] = "gc_stw_begin",
+	[GC_STW_END] = "gc_stw_end",
 };
 
 /* ---- what the goroutines do --------------------------------------------------- */
@@ -97,6 +105,48 @@ static int run_hogs(void *arg)
 	__atomic_store_n(&let_go, 1, __ATOMIC_RELAXED);
 	burrow_waitgroup_wait(&ended);
 	return 0;
+}
+
+/* Cycles that somebody asks for, each with as much that is dead. */
+#define CYCLES 10
+#define DEAD (1UL << 20)
+
+static struct burrow_stats collected;
+
+static int run_collections(void *arg)
+{
+	int i;
+
+	(void)arg;
+	burrow_gc_percent(-1);
+	for (i = 0; i < CYCLES; i++) {
+		if (!burrow_alloc_noscan(DEAD))
+			return 1;
+		burrow_gc();
+	}
+	collected.size = sizeof(collected);
+	return burrow_stats(&collected);
+}
+
+/* One that the growing heap begins: much of it lives, so that some help. */
+static void *kept;
+
+static int run_growth(void *arg)
+{
+	void **all;
+	int i, n = 400000;
+
+	(void)arg;
+	all = burrow_alloc(n * sizeof(*all));
+	kept = all;
+	for (i = 0; i < n; i++) {
+		all[i] = burrow_alloc(64);
+		if (!all[i])
+			return 1;
+	}
+	kept = NULL;
+	collected.size = sizeof(collected);
+	return burrow_stats(&collected);
 }
 
 /* ---- watching ------------------------------------------------------------------ */
@@ -230,6 +280,51 @@ TEST_F(probes, processor_lost)
 	ASSERT_EQ(0, run_on(variant->procs, run_hogs));
 	/* The one in whose place the main goroutine ran. */
 	EXPECT_LE(1, parked_for(self, "processor lost"));
+}
+
+TEST_F(probes, collections)
+{
+	const struct seen *s = self->seen;
+
+	LOAD();
+	ASSERT_EQ(0, attach(self, GC_START, PROBES));
+	ASSERT_EQ(0, run_on(variant->procs, run_collections));
+	read_seen(self);
+
+	ASSERT_EQ(CYCLES, collected.gc_cycles);
+	EXPECT_EQ(CYCLES, s[GC_START].times);
+	EXPECT_EQ(CYCLES * (CYCLES + 1) / 2, s[GC_START].first);
+	EXPECT_LE(CYCLES * DEAD, s[GC_START].second);
+	EXPECT_EQ(CYCLES, parked_for(self, "wanted"));
+	EXPECT_EQ(CYCLES, s[GC_MARK_DONE].times);
+	EXPECT_LE(collected.heap_live, s[GC_MARK_DONE].first);
+	EXPECT_EQ(CYCLES, s[GC_SWEEP_DONE].times);
+	/* A register may have kept the last one of a cycle. */
+	EXPECT_LE((CYCLES - 1) * DEAD, s[GC_SWEEP_DONE].first);
+	EXPECT_GE((CYCLES + 1) * DEAD, s[GC_SWEEP_DONE].first);
+	EXPECT_EQ(s[GC_STW_BEGIN].times, s[GC_STW_END].times);
+	EXPECT_EQ(s[GC_STW_BEGIN].first, s[GC_STW_END].first);
+	EXPECT_EQ(collected.gc_pause_total_ns, s[GC_STW_END].second);
+	/* One stop each, or two, with writes watched in between. */
+	EXPECT_EQ(CYCLES,
+		  parked_for(self, "mark") + parked_for(self, "mark end"));
+	EXPECT_EQ(parked_for(self, "mark begin"), parked_for(self, "mark end"));
+}
+
+TEST_F(probes, collections_of_a_heap_that_grows)
+{
+	const struct seen *s = self->seen;
+
+	LOAD();
+	ASSERT_EQ(0, attach(self, GC_START, PROBES));
+	ASSERT_EQ(0, run_on(variant->procs, run_growth));
+	read_seen(self);
+	EXPECT_LE(1, s[GC_START].times);
+	EXPECT_EQ(s[GC_START].times, parked_for(self, "heap"));
+	EXPECT_LE(collected.gc_pause_total_ns, s[GC_STW_END].second);
+	EXPECT_LE(collected.gc_cycles, s[GC_MARK_DONE].times);
+	/* Who allocates while a cycle marks has to help. */
+	EXPECT_LE(1, s[GC_MARK_DONE].second);
 }
 
 TEST_F(probes, one_alone)

@@ -45,6 +45,13 @@ check "queue: as many waits as goroutines and wake-ups, at least ($runs)" \
 	test "$runs" -ge $((2 * count))
 like "queue: who waited" "$(cat "$tmp/out")" '^@longest_us_by_goroutine\[[0-9]+, [0-9]+\]: [0-9]+$'
 
+script pauses "$watched 1 1 0 20" "$watched"
+is "pauses: nobody is stopped at the end" "$(grep -c '^@why' "$tmp/out")" 0
+pauses=$(awk '/^@/ { last = /mark\]|mark end/ } /^[\[(]/ && last { sub(/.*[\])] */, ""); n += $1 }
+	END { print n + 0 }' "$tmp/out")
+is "pauses: each collection ends in one" "$pauses" 20
+like "pauses: the longest" "$(cat "$tmp/out")" '^@longest_us: [0-9]+$'
+
 if [ ! -d /sys/module/burrow ]; then
 	skip "grows, stacks: the module is not loaded"
 	finish

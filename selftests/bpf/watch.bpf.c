@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Counts what the library's probes say, for probes.c: how often each fired, the
- * sum of its first argument, and how often a goroutine parked for each reason.
+ * sums of two of its arguments, and how often a goroutine parked for each reason,
+ * a collection began, and the world was stopped.
  */
 #include <linux/bpf.h>
 
@@ -37,6 +38,19 @@ static __always_inline void count(__u32 probe, __u64 first, __u64 second)
 	__sync_fetch_and_add(&s->second, second);
 }
 
+static __always_inline void count_reason(const char *text)
+{
+	char key[REASON_LEN] = {};
+	__u64 one = 1, *n;
+
+	bpf_probe_read_user_str(key, sizeof(key), text);
+	n = bpf_map_lookup_elem(&reasons, key);
+	if (n)
+		__sync_fetch_and_add(n, 1);
+	else
+		bpf_map_update_elem(&reasons, key, &one, BPF_ANY);
+}
+
 SEC("usdt")
 int BPF_USDT(go_create, __u64 goroutine, __u64 parent, void *site, char *name)
 {
@@ -54,16 +68,8 @@ int BPF_USDT(go_start, __u64 goroutine, __u64 proc)
 SEC("usdt")
 int BPF_USDT(go_park, __u64 goroutine, long reason, char *text)
 {
-	char key[REASON_LEN] = {};
-	__u64 one = 1, *n;
-
 	count(GO_PARK, goroutine, reason);
-	bpf_probe_read_user_str(key, sizeof(key), text);
-	n = bpf_map_lookup_elem(&reasons, key);
-	if (n)
-		__sync_fetch_and_add(n, 1);
-	else
-		bpf_map_update_elem(&reasons, key, &one, BPF_ANY);
+	count_reason(text);
 	return 0;
 }
 
@@ -85,6 +91,43 @@ SEC("usdt")
 int BPF_USDT(stack_shrink, __u64 goroutine, __u64 bytes, __u64 stacks)
 {
 	count(STACK_SHRINK, bytes, stacks);
+	return 0;
+}
+
+SEC("usdt")
+int BPF_USDT(gc_start, __u64 cycle, char *why, __u64 bytes)
+{
+	count(GC_START, cycle, bytes);
+	count_reason(why);
+	return 0;
+}
+
+SEC("usdt")
+int BPF_USDT(gc_mark_done, __u64 cycle, __u64 bytes, __u64 help_ns)
+{
+	count(GC_MARK_DONE, bytes, help_ns);
+	return 0;
+}
+
+SEC("usdt")
+int BPF_USDT(gc_sweep_done, __u64 cycle, __u64 freed, __u64 bytes)
+{
+	count(GC_SWEEP_DONE, freed, bytes);
+	return 0;
+}
+
+SEC("usdt")
+int BPF_USDT(gc_stw_begin, __u64 cycle, char *why)
+{
+	count(GC_STW_BEGIN, cycle, 0);
+	count_reason(why);
+	return 0;
+}
+
+SEC("usdt")
+int BPF_USDT(gc_stw_end, __u64 cycle, __u64 ns)
+{
+	count(GC_STW_END, cycle, ns);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ check "and a program with it" gcc -std=gnu11 -O2 -g -I"$top/userland/include" \
 with=$top/build/selftests/native/operations
 is "it has none" "$(probes_of "$tmp/operations")" ""
 is "the other has them" "$(probes_of "$with" | tr '\n' ' ')" \
-	"go_create go_end go_park go_ready go_start stack_shrink "
+	"gc_mark_done gc_start gc_stw_begin gc_stw_end gc_sweep_done go_create go_end go_park go_ready go_start stack_shrink "
 
 ran() {
 	valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 |

@@ -4,7 +4,9 @@
  * PAGES of its stack written to. At the end it prints what the runtime itself
  * counted.
  *
- * usage: watched COUNT PAGES [SECONDS]	with SECONDS it begins again that long
+ * usage: watched COUNT PAGES [SECONDS [CYCLES]]
+ * With SECONDS it begins again that long; with CYCLES it also collects so often,
+ * each time a megabyte.
  */
 #include <burrow.h>
 #include <burrow/sync.h>
@@ -13,7 +15,7 @@
 
 #define PAGE 4096
 
-static long count, pages, seconds;
+static long count, pages, seconds, cycles;
 static struct burrow_waitgroup parked, ended;
 static struct burrow_sem gate;
 
@@ -50,6 +52,18 @@ static __attribute__((noinline)) int round_of_all(void)
 	return EXIT_SUCCESS;
 }
 
+static int collect(void)
+{
+	long i;
+
+	for (i = 0; i < cycles; i++) {
+		if (!burrow_alloc_noscan(1 << 20))
+			return EXIT_FAILURE;
+		burrow_gc();
+	}
+	return EXIT_SUCCESS;
+}
+
 static int run(void *arg)
 {
 	struct burrow_stats stats = { .size = sizeof(stats) };
@@ -60,7 +74,12 @@ static int run(void *arg)
 	do {
 		ret = round_of_all();
 	} while (!ret && burrow_now() < until);
+	if (!ret)
+		ret = collect();
 	burrow_stats(&stats);
+	if (cycles)
+		printf("collected %lu pauses %lu live %lu\n", stats.gc_cycles,
+		       stats.gc_pause_total_ns, stats.heap_live);
 	printf("created %lu grows %lu\n", stats.created, stats.stack_grows);
 	return ret;
 }
@@ -72,5 +91,6 @@ int main(int argc, char **argv)
 	count = atol(argv[1]);
 	pages = atol(argv[2]);
 	seconds = argc > 3 ? atol(argv[3]) : 0;
+	cycles = argc > 4 ? atol(argv[4]) : 0;
 	return burrow_run(NULL, run, NULL);
 }

@@ -43,6 +43,7 @@ struct helper {
 
 static struct helper *helpers; /* HELPERS of them, kept */
 static uint64_t marked; /* bytes, in this cycle, so far; atomic */
+static int64_t helped; /* nanoseconds of it; atomic */
 static bool cleaning; /* see burrow_assist_clean(); atomic */
 
 static void no_memory(void)
@@ -64,6 +65,7 @@ void burrow_assist_open(struct burrow_heap *heap)
 			no_memory();
 	}
 	__atomic_store_n(&marked, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&helped, 0, __ATOMIC_RELAXED);
 	for (i = 0; i < HELPERS; i++) {
 		if (burrow_mark_open(&helpers[i].marker, heap))
 			no_memory();
@@ -88,6 +90,11 @@ void burrow_assist_clean(bool on)
 	__atomic_store_n(&cleaning, on, __ATOMIC_RELAXED);
 }
 
+int64_t burrow_assist_ns(void)
+{
+	return __atomic_load_n(&helped, __ATOMIC_RELAXED);
+}
+
 static struct helper *take_helper(void)
 {
 	int i;
@@ -103,13 +110,16 @@ static void mark_some(size_t bytes)
 {
 	struct helper *helper = bytes ? take_helper() : NULL;
 	uint64_t before;
+	int64_t from;
 
 	if (!helper)
 		return;
+	from = burrow_now();
 	before = helper->marker.bytes;
 	burrow_mark_drain(&helper->marker, bytes);
 	burrow_mark_share(&helper->marker);
 	burrow_assist_marked(helper->marker.bytes - before);
+	__atomic_add_fetch(&helped, burrow_now() - from, __ATOMIC_RELAXED);
 	__atomic_store_n(&helper->busy, 0, __ATOMIC_RELEASE);
 }
 

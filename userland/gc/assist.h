@@ -14,6 +14,9 @@ void burrow_assist_close(void);
 /* Who marks says how many bytes it has marked in this cycle. */
 void burrow_assist_marked(uint64_t bytes);
 
+/* How long goroutines have marked in this cycle, all of them together. */
+int64_t burrow_assist_ns(void);
+
 /* Pages are written as fast as they are cleaned: allocation is slowed down. */
 void burrow_assist_clean(bool on);
 

@@ -254,6 +254,7 @@ static void account(const struct burrow_cycle *c,
 	for (i = 0; i < 2; i++)
 		burrow_collector_paused(c->pauses[i]);
 	gc->cpu += c->cpu_ns;
+	gc->dead = c->peak > c->live ? c->peak - c->live : 0;
 	__atomic_store_n(&gc->live, c->live, __ATOMIC_RELAXED);
 	__atomic_store_n(&gc->allocated, counts->allocated, __ATOMIC_RELAXED);
 	burrow_pacer_cycle(&gc->pacer, &end);
@@ -313,6 +314,8 @@ static void run_cycle(void)
 	if (gc->config.trace)
 		trace(&c);
 	pthread_mutex_unlock(&gc->lock);
+	if (c.forced)
+		burrow_gc_swept();
 	wake_all(woken);
 	pthread_mutex_lock(&gc->lock);
 }
@@ -409,6 +412,7 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->wanted = 0;
 	gc->begun = 0;
 	gc->done = 0;
+	gc->swept = 0;
 	gc->release = false;
 	gc->waiters = NULL;
 	gc->pause_max = 0;

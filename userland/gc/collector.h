@@ -50,6 +50,8 @@ struct burrow_gc_waiter {
  * @trigger:	of the pacer; atomic
  * @refills:	counted under stress; atomic
  * @heap:	what is collected; NULL: no run
+ * @dead:	bytes that the last cycle found dead; the thread's
+ * @swept:	the last cycle of which all is swept; the thread's
  * @tracker:	of writes, or NULL; the thread's
  * @thread:	itself
  */
@@ -74,6 +76,8 @@ struct burrow_collector {
 	uint64_t trigger;
 	uint32_t refills;
 	struct burrow_heap *heap;
+	uint64_t dead;
+	uint64_t swept;
 	const struct burrow_tracker *tracker;
 	pthread_t thread;
 };

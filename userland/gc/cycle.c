@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "../debug/print.h"
+#include "../debug/probe.h"
 #include "../sched/sched.h"
 #include "assist.h"
 #include "gc.h"
@@ -192,11 +193,13 @@ static int64_t cpu_now(void)
 }
 
 /* Ranges that are registered stay while we look; see roots.c. */
-static int64_t stop(struct state *s, void (*fn)(void *arg), int64_t *pause_cpu)
+static int64_t stop(struct state *s, const char *why, void (*fn)(void *arg),
+		    int64_t *pause_cpu)
 {
 	int64_t from, cpu;
 
 	burrow_stacks_prepare();
+	BURROW_PROBE(gc_stw_begin, s->cycle->number, why);
 	burrow_roots_lock();
 	from = burrow_now();
 	cpu = cpu_now();
@@ -204,6 +207,7 @@ static int64_t stop(struct state *s, void (*fn)(void *arg), int64_t *pause_cpu)
 	*pause_cpu = cpu_now() - cpu;
 	from = burrow_now() - from;
 	burrow_roots_unlock();
+	BURROW_PROBE(gc_stw_end, s->cycle->number, from);
 	return from;
 }
 
@@ -244,10 +248,10 @@ static void beside(struct state *s)
 {
 	struct burrow_cycle *c = s->cycle;
 
-	c->pauses[0] = stop(s, begin, &c->pauses_cpu[0]);
+	c->pauses[0] = stop(s, "mark begin", begin, &c->pauses_cpu[0]);
 	burrow_work_beside(&s->marker, c);
 	clean(s);
-	c->pauses[1] = stop(s, finish, &c->pauses_cpu[1]);
+	c->pauses[1] = stop(s, "mark end", finish, &c->pauses_cpu[1]);
 }
 
 void burrow_cycle_run(struct burrow_cycle *c,
@@ -258,7 +262,10 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	int64_t cpu = cpu_now();
 
 	burrow_heap_sweep_all(c->heap);
+	burrow_gc_swept();
 	c->at = burrow_now();
+	BURROW_PROBE(gc_start, c->number, c->forced ? "wanted" : "heap",
+		     c->before);
 	burrow_heap_count(c->heap, &counts);
 	c->allocated = counts.allocated;
 	if (tracker)
@@ -266,10 +273,11 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	if (s.tracker)
 		beside(&s);
 	else
-		c->pauses[0] = stop(&s, all, &c->pauses_cpu[0]);
+		c->pauses[0] = stop(&s, "mark", all, &c->pauses_cpu[0]);
 	burrow_heap_count(c->heap, &counts);
 	c->allocated = counts.allocated - c->allocated;
 	c->live = counts.live;
 	c->mark_ns = burrow_now() - c->at;
 	c->cpu_ns += cpu_now() - cpu;
+	BURROW_PROBE(gc_mark_done, c->number, c->live, burrow_assist_ns());
 }

@@ -90,4 +90,7 @@ void burrow_cycle_run(struct burrow_cycle *cycle,
 /* collector.c: the heap is as large as it should be when the cycle ends. */
 bool burrow_gc_is_late(void);
 
+/* tidy.c: all that the last cycle found dead is free. May be said twice. */
+void burrow_gc_swept(void);
+
 #endif /* BURROW_GC_GC_H */

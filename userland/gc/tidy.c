@@ -5,6 +5,7 @@
  */
 #include <time.h>
 
+#include "../debug/probe.h"
 #include "collector.h"
 #include "trim.h"
 
@@ -29,12 +30,25 @@ static uint64_t free_too_much(void)
 	return counts.free > keep ? counts.free - keep : 0;
 }
 
+void burrow_gc_swept(void)
+{
+	struct burrow_heap_counts counts;
+
+	if (gc->swept == gc->done)
+		return;
+	gc->swept = gc->done;
+	burrow_heap_count(gc->heap, &counts);
+	BURROW_PROBE(gc_sweep_done, gc->done, gc->dead, counts.in_use);
+}
+
 /* Without the lock. False: that is all. */
 static bool sweep_or_trim(int64_t *pause)
 {
 	*pause = 0;
-	return burrow_heap_sweep_some(gc->heap, SWEEP_BYTES) ||
-	       burrow_trim_some(pause);
+	if (burrow_heap_sweep_some(gc->heap, SWEEP_BYTES))
+		return true;
+	burrow_gc_swept();
+	return burrow_trim_some(pause);
 }
 
 bool burrow_collector_tidy(void)

@@ -20,7 +20,9 @@
  */
 #include <time.h>
 
+#include "../debug/probe.h"
 #include "../sched/sched.h"
+#include "collector.h"
 #include "trim.h"
 
 #define PAGE 4096UL
@@ -161,14 +163,17 @@ static void choose(struct batch *batch)
 static int64_t trim(struct batch *batch)
 {
 	bool checks = burrow_runtime.pool->backend->checks;
-	int64_t from = burrow_now(), pause;
+	int64_t from, pause;
 
+	BURROW_PROBE(gc_stw_begin, burrow_collector.done, "trim");
+	from = burrow_now();
 	burrow_world_stop(NULL);
 	choose(batch);
 	if (!checks)
 		burrow_stack_trim(batch->stacks, batch->keep, batch->nr);
 	burrow_world_start(NULL);
 	pause = burrow_now() - from;
+	BURROW_PROBE(gc_stw_end, burrow_collector.done, pause);
 	if (checks)
 		burrow_stack_trim(batch->stacks, batch->keep, batch->nr);
 	return pause;
