@@ -102,6 +102,56 @@ is "folded: lines that flame graphs are made of" \
 like "folded: by where they were started" "$(cat "$tmp/out")" \
 	'^watched;round_of_all \(.*\);waiting;semaphore acquire [0-9]+$'
 
+# The collector: as often and as long as the program's own runtime counted.
+cycles=5
+"$burrow" stat --json "$watched" 1 1 0 $cycles >"$tmp/both" 2>"$tmp/err" </dev/null
+is "collector: status" $? 0
+read -r _ collected _ pauses _ live < <(grep '^collected ' "$tmp/both")
+grep -vE '^(created|collected) ' "$tmp/both" >"$tmp/out"
+is "collector: cycles" "$(json .collections)" "$collected"
+is "collector: and they are those of the program" "$collected" $cycles
+is "collector: time that the world was stopped" "$(json .pauses.sum_ns)" "$pauses"
+is "collector: bytes that live" "$(json .collector.live_bytes)" "$live"
+is "collector: markings" "$(json .collector.mark.count)" $cycles
+is "collector: sweeps" "$(json .collector.sweep.count)" $cycles
+holds "collector: bytes that were freed" \
+	"$(json .collector.freed_bytes) >= ($cycles - 1) * 1048576"
+holds "collector: a marking is longer than its stops" \
+	"$(json .collector.mark.sum_ns) > $(json .pauses.sum_ns)"
+
+run stat "$watched" 1 1 0 $cycles
+like "stat: text: collections" "$(cat "$tmp/out")" "^ +$cycles  collections, KiB: [1-9][0-9]* freed, "
+like "stat: text: stops" "$(cat "$tmp/out")" "^ +[0-9]+  stops of the world, us: "
+
+run trace "$watched" 1 1 0 $cycles
+is "log: collections" \
+	"$(grep -cE ' gc_start cycle [0-9]+ wanted heap [0-9]+$' "$tmp/out")" $cycles
+is "log: ends of marking" \
+	"$(grep -cE ' gc_mark_done cycle [0-9]+ live [0-9]+ help_ns [0-9]+$' "$tmp/out")" $cycles
+is "log: ends of sweeping" \
+	"$(grep -cE ' gc_sweep_done cycle [0-9]+ freed [0-9]+ heap [0-9]+$' "$tmp/out")" $cycles
+is "log: as many stops begin as end" \
+	"$(grep -cE ' gc_stw_begin cycle [0-9]+ mark( begin| end)?$' "$tmp/out")" \
+	"$(grep -cE ' gc_stw_end cycle [0-9]+ ns [0-9]+$' "$tmp/out")"
+
+run trace --format perfetto --output "$tmp/json" "$watched" 1 1 0 $cycles
+mv "$tmp/json" "$tmp/out"
+is "perfetto: phases of the collector" \
+	"$(json '[.traceEvents[] | select(.cat == "gc" and .tid == 0) | .name] | group_by(.) |
+		map("\(.[0]) \(length)") | join(", ")')" "mark $cycles, sweep $cycles"
+is "perfetto: the world is stopped within a marking" \
+	"$(json '[.traceEvents[] | select(.cat == "gc" and .name == "mark")] as $m |
+		[.traceEvents[] | select(.cat == "pause") | . as $p |
+		select([$m[] | select(.ts <= $p.ts and .ts + .dur + 0.002 >= $p.ts + $p.dur)] == [])] | length')" 0
+holds "perfetto: as many times as it was" \
+	"$(json '[.traceEvents[] | select(.cat == "pause")] | length') >= $cycles"
+is "perfetto: the heap, at the begin and the end of each" \
+	"$(json '[.traceEvents[] | select(.ph == "C" and .name == "heap")] | length')" $((2 * cycles))
+
+run trace --format folded "$watched" 1 1 0 $cycles
+like "folded: the collector" "$(cat "$tmp/out")" '^watched;collector;mark [0-9]+$'
+like "folded: and its stops" "$(cat "$tmp/out")" '^watched;collector;mark;world stopped [0-9]+$'
+
 # One that runs already, for a time.
 "$watched" $count 1 60 >/dev/null 2>&1 &
 pid=$!

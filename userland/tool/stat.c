@@ -90,6 +90,18 @@ static struct json_object *calls_json(const struct model *m)
 	return all;
 }
 
+static struct json_object *collector_json(const struct collector *c)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "mark", hist_json(&c->marks));
+	json_object_object_add(o, "sweep", hist_json(&c->sweeps));
+	json_add_number(o, "help_ns", c->help_ns);
+	json_add_number(o, "freed_bytes", c->freed);
+	json_add_number(o, "live_bytes", c->live);
+	return o;
+}
+
 static int print_json(struct session *s)
 {
 	struct json_object *o = json_object_new_object();
@@ -118,7 +130,8 @@ static int print_json(struct session *s)
 	json_object_object_add(o, "dirty", count_json(&m->dirty, "bytes"));
 	json_add_number(o, "overflows", m->events[EVENT_STACK_OVERFLOW]);
 	json_add_number(o, "collections", m->events[EVENT_GC_START]);
-	json_object_object_add(o, "pauses", hist_json(&m->pauses));
+	json_object_object_add(o, "pauses", hist_json(&m->collector.pauses));
+	json_object_object_add(o, "collector", collector_json(&m->collector));
 	ret = json_print(stdout, o);
 	json_object_put(o);
 	return ret;
@@ -172,6 +185,21 @@ static void print_calls(const struct model *m)
 	}
 }
 
+static void print_collector(const struct model *m)
+{
+	const struct collector *c = &m->collector;
+
+	if (!m->events[EVENT_GC_START])
+		return;
+	printf("%15lu  collections, KiB: %lu freed, %lu alive after the last\n",
+	       m->events[EVENT_GC_START], c->freed >> 10, c->live >> 10);
+	line_of_times("stops of the world", &c->pauses);
+	line_of_times("markings", &c->marks);
+	line_of_times("sweeps", &c->sweeps);
+	printf("%15.3f  ms that goroutines helped with the marking\n",
+	       c->help_ns / 1e6);
+}
+
 static void print_text(struct session *s)
 {
 	struct model *m = &s->model;
@@ -192,10 +220,7 @@ static void print_text(struct session *s)
 	line_of_bytes("harvest steps that found something written", &m->dirty);
 	if (m->events[EVENT_STACK_OVERFLOW])
 		line("overflows", m->events[EVENT_STACK_OVERFLOW], "");
-	if (m->events[EVENT_GC_START])
-		line("collections", m->events[EVENT_GC_START], "");
-	if (m->pauses.count)
-		line_of_times("stops of the world", &m->pauses);
+	print_collector(m);
 }
 
 static int run(const struct arguments *args)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * burrow trace --format folded: "program;spawn site;state;reason MICROSECONDS", one
- * line for each, for flame graphs of where goroutines spend their time. Written at
- * the end.
+ * line for each, for flame graphs of where goroutines spend their time; and
+ * "program;collector;phase MICROSECONDS". Written at the end.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -80,10 +80,32 @@ static void begin(struct session *s, FILE *to)
 	s->model.on_event = on_event;
 }
 
+static void print_phase(const struct session *s, FILE *to, const char *phase,
+			uint64_t ns)
+{
+	if (ns)
+		fprintf(to, "%s;collector;%s %lu\n", s->target.name, phase,
+			ns / 1000);
+}
+
+/* A flame lies on another: the pauses are within the marking. */
+static void print_collector(const struct session *s, FILE *to)
+{
+	const struct collector *c = &s->model.collector;
+	const char *mark = collector_phases[COLLECTOR_MARK];
+	uint64_t stopped = c->pauses.sum;
+
+	print_phase(s, to, mark,
+		    c->marks.sum > stopped ? c->marks.sum - stopped : 0);
+	print_phase(s, to, "mark;world stopped", stopped);
+	print_phase(s, to, collector_phases[COLLECTOR_SWEEP], c->sweeps.sum);
+}
+
 static void end(struct session *s, FILE *to)
 {
 	struct line *l;
 
+	print_collector(s, to);
 	while ((l = lines)) {
 		lines = l->next;
 		fprintf(to, "%s;%s;%s%s%s %lu\n", s->target.name, l->site,

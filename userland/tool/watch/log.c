@@ -31,6 +31,23 @@ static void print_details(const struct runtime_event *e)
 	case EVENT_STACK_SHRINK:
 		fprintf(out, " bytes %llu stacks %llu", e->a, e->b);
 		break;
+	case EVENT_GC_START:
+		fprintf(out, " cycle %llu %s heap %llu", e->a, e->text, e->b);
+		break;
+	case EVENT_GC_MARK_DONE:
+		fprintf(out, " cycle %llu live %llu help_ns %llu", e->a, e->b,
+			e->c);
+		break;
+	case EVENT_GC_SWEEP_DONE:
+		fprintf(out, " cycle %llu freed %llu heap %llu", e->a, e->b,
+			e->c);
+		break;
+	case EVENT_GC_STW_BEGIN:
+		fprintf(out, " cycle %llu %s", e->a, e->text);
+		break;
+	case EVENT_GC_STW_END:
+		fprintf(out, " cycle %llu ns %llu", e->a, e->b);
+		break;
 	case EVENT_SYSCALL:
 		fprintf(out, " number %llu ns %llu", e->a, e->b);
 		break;
@@ -46,9 +63,6 @@ static void print_details(const struct runtime_event *e)
 		break;
 	case EVENT_HEAP_DIRTY:
 		fprintf(out, " of %llu bytes %llu", e->a, e->b);
-		break;
-	default:
-		fprintf(out, " %llu %llu %llu %s", e->a, e->b, e->c, e->text);
 		break;
 	}
 }

@@ -234,9 +234,6 @@ static void sum(struct model *m, const struct runtime_event *e)
 		m->shrunk.times += e->b;
 		m->shrunk.amount += e->a;
 		break;
-	case EVENT_GC_STW_END:
-		hist_add(&m->pauses, e->b);
-		break;
 	case EVENT_SYSCALL:
 		add(&m->calls[e->a < MODEL_CALLS ? e->a : MODEL_CALLS - 1],
 		    e->b);
@@ -269,6 +266,7 @@ void model_event(const struct runtime_event *e, void *arg)
 		m->on_event(e, g, m->arg);
 	m->events[e->kind]++;
 	sum(m, e);
+	collector_event(&m->collector, e);
 	if (!g)
 		return;
 	if (e->kind == EVENT_GO_END) {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "../../../bpf/runtime.h"
+#include "collector.h"
 #include "hist.h"
 
 /* What a goroutine does. */
@@ -85,7 +86,7 @@ struct model_count {
  * @yields:	of the parks, those that only let others run
  * @lost:	of the parks, those of who had lost the processor
  * @queued:	times from ready to running
- * @pauses:	times that the world was stopped
+ * @collector:	what that did, of all processes
  * @reasons:	what was waited for, and how long; the last takes all others
  * @calls:	long system calls by number, the last takes all others
  * @grown:	growths and bytes
@@ -106,7 +107,7 @@ struct model {
 	uint64_t yields;
 	uint64_t lost;
 	struct hist queued;
-	struct hist pauses;
+	struct collector collector;
 	struct model_count reasons[MODEL_REASONS];
 	struct model_count calls[MODEL_CALLS];
 	struct model_count grown;

@@ -3,7 +3,8 @@
  * burrow trace --format perfetto: the JSON of Chrome's trace viewer, which the
  * Perfetto UI opens. Each goroutine is a track ("thread") of its process, with a
  * slice for each time that it ran, waited, or waited for a processor; long system
- * calls and growths of the stack are on it too. Track 0 has the collector.
+ * calls and growths of the stack are on it too. Track 0 has the collector: its
+ * cycles' phases, and in them the times that the world was stopped.
  *
  * Times are microseconds since the first event; written while events come.
  */
@@ -100,6 +101,50 @@ static void created(const struct runtime_event *e)
 	fputs("}}", out);
 }
 
+static void heap_is(const struct runtime_event *e, uint64_t bytes)
+{
+	open_event("C", e->pid, 0, "heap");
+	fprintf(out, ",\"ts\":%.3f,\"args\":{\"bytes\":%" PRIu64 "}}",
+		us(e->time_ns), bytes);
+}
+
+/* What the collector has been doing is over; @c: before the event. */
+static void phase_over(const struct runtime_event *e, const struct collector *c)
+{
+	if (c->phase == COLLECTOR_IDLE)
+		return;
+	slice(e->pid, 0, collector_phases[c->phase], c->since, e->time_ns);
+	fprintf(out, ",\"cat\":\"gc\",\"args\":{\"cycle\":%llu}}", e->a);
+}
+
+static void of_collector(const struct runtime_event *e,
+			 const struct collector *c)
+{
+	switch (e->kind) {
+	case EVENT_GC_START:
+		if (!c->cycle) {
+			open_event("M", e->pid, 0, "thread_name");
+			fputs(",\"args\":{\"name\":\"collector\"}}", out);
+		}
+		instant(e, "cycle", "bytes");
+		heap_is(e, e->b);
+		break;
+	case EVENT_GC_MARK_DONE:
+		phase_over(e, c);
+		break;
+	case EVENT_GC_SWEEP_DONE:
+		phase_over(e, c);
+		heap_is(e, e->c);
+		break;
+	case EVENT_GC_STW_END:
+		slice(e->pid, 0, "world stopped", e->time_ns - e->b,
+		      e->time_ns);
+		fprintf(out, ",\"cat\":\"pause\",\"args\":{\"why\":\"%s\"}}",
+			c->why);
+		break;
+	}
+}
+
 static void on_event(const struct runtime_event *e,
 		     const struct model_goroutine *g, void *arg)
 {
@@ -125,15 +170,8 @@ static void on_event(const struct runtime_event *e,
 	case EVENT_STACK_SHRINK:
 		instant(e, "bytes", "stacks");
 		break;
-	case EVENT_GC_START:
-	case EVENT_GC_MARK_DONE:
-	case EVENT_GC_SWEEP_DONE:
-		instant(e, "cycle", "bytes");
-		break;
-	case EVENT_GC_STW_END:
-		slice(e->pid, 0, "world stopped", e->time_ns - e->b,
-		      e->time_ns);
-		fputs(",\"cat\":\"gc\"}", out);
+	default:
+		of_collector(e, &session->model.collector);
 		break;
 	}
 }

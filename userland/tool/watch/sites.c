@@ -137,10 +137,12 @@ static void name_in(const struct burrow_image *image, uint64_t address,
 	unsigned int line;
 	char file[160];
 
-	function = function_at(image, address, &into);
 	/* The main goroutine's is no call but the function that it runs. */
-	if (!function)
-		function = function_at(image, ++address, &into);
+	function = function_at(image, address + 1, &into);
+	if (function && !into)
+		address++;
+	else
+		function = function_at(image, address, &into);
 	if (!function)
 		return;
 	snprintf(name, size, "%s+0x%lx", function, into);
