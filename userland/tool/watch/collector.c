@@ -47,6 +47,8 @@ void collector_event(struct collector *c, const struct runtime_event *e)
 		break;
 	case EVENT_GC_STW_END:
 		hist_add(&c->pauses, e->b);
+		if (c->phase == COLLECTOR_MARK)
+			c->mark_stop_ns += e->b;
 		break;
 	}
 }

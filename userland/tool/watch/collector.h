@@ -27,6 +27,7 @@ enum collector_phase {
  * @marks:	times from the begin of a cycle to the end of its marking
  * @sweeps:	times from there until all was swept
  * @pauses:	times that the world was stopped
+ * @mark_stop_ns: of @pauses, those within a marking
  * @help_ns:	how long goroutines helped
  * @freed:	bytes
  * @live:	bytes that the last cycle found alive
@@ -40,6 +41,7 @@ struct collector {
 	struct hist marks;
 	struct hist sweeps;
 	struct hist pauses;
+	uint64_t mark_stop_ns;
 	uint64_t help_ns;
 	uint64_t freed;
 	uint64_t live;

@@ -88,17 +88,17 @@ static void print_phase(const struct session *s, FILE *to, const char *phase,
 			ns / 1000);
 }
 
-/* A flame lies on another: the pauses are within the marking. */
+/* A flame lies on another: what has frames of its own is taken off. */
 static void print_collector(const struct session *s, FILE *to)
 {
 	const struct collector *c = &s->model.collector;
-	const char *mark = collector_phases[COLLECTOR_MARK];
-	uint64_t stopped = c->pauses.sum;
+	uint64_t stopped = c->mark_stop_ns;
 
-	print_phase(s, to, mark,
+	print_phase(s, to, collector_phases[COLLECTOR_MARK],
 		    c->marks.sum > stopped ? c->marks.sum - stopped : 0);
 	print_phase(s, to, "mark;world stopped", stopped);
 	print_phase(s, to, collector_phases[COLLECTOR_SWEEP], c->sweeps.sum);
+	print_phase(s, to, "trim;world stopped", c->pauses.sum - stopped);
 }
 
 static void end(struct session *s, FILE *to)
