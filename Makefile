@@ -143,6 +143,7 @@ unload: ## remove the module from the running kernel
 
 install: objects programs ## library, headers, tool, man pages, BPF objects, udev rule, DKMS source (DESTDIR=, PREFIX=)
 	install -D -m 755 build/burrow $(D)/bin/burrow
+	install -D -m 755 userland/debug/burrow-heap.py $(D)/bin/burrow-heap
 	install -D -m 644 build/libburrow.a $(D)/lib/libburrow.a
 	install -D -m 755 build/libburrow.so.0 $(D)/lib/libburrow.so.0
 	ln -sf libburrow.so.0 $(D)/lib/libburrow.so

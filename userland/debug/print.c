@@ -103,16 +103,24 @@ void burrow_print(int fd, const char *format, ...)
 	}
 }
 
-size_t burrow_format(char *to, size_t size, size_t len, const char *format, ...)
+size_t burrow_format_args(char *to, size_t size, size_t len, const char *format,
+			  va_list args)
 {
 	struct line line = { .text = to, .size = size, .len = len };
+
+	put_args(&line, format, args);
+	to[line.len] = 0;
+	return line.len;
+}
+
+size_t burrow_format(char *to, size_t size, size_t len, const char *format, ...)
+{
 	va_list args;
 
 	va_start(args, format);
-	put_args(&line, format, args);
+	len = burrow_format_args(to, size, len, format, args);
 	va_end(args);
-	to[line.len] = 0;
-	return line.len;
+	return len;
 }
 
 void burrow_report_begin(void)

@@ -6,6 +6,7 @@
 #ifndef BURROW_PRINT_H
 #define BURROW_PRINT_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@ void burrow_print(int fd, const char *format, ...)
 /* The same into @to, at @len; returns the new length, ends with a zero. */
 size_t burrow_format(char *to, size_t size, size_t len, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+size_t burrow_format_args(char *to, size_t size, size_t len, const char *format,
+			  va_list args);
 
 /*
  * Before the first line of a report that ends the process: several threads may

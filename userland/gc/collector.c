@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "../debug/print.h"
+#include "../heap/profile.h"
 #include "../sched/sched.h"
 #include "assist.h"
 #include "collector.h"
@@ -102,15 +103,22 @@ static void enlist(struct goroutine *g, void *arg)
 }
 
 /* A full cycle that begins after this. Inside. */
-static struct burrow_thread *wait_for_cycle(struct burrow_thread *self)
+static struct burrow_thread *wait_with(struct burrow_thread *self,
+				       struct burrow_gc_waiter *w)
 {
 	uint32_t *waiters = &burrow_runtime.waiters;
-	struct burrow_gc_waiter w;
 
 	__atomic_add_fetch(waiters, 1, __ATOMIC_SEQ_CST);
-	self = burrow_park_call(self, GOROUTINE_GC, enlist, &w);
+	self = burrow_park_call(self, GOROUTINE_GC, enlist, w);
 	__atomic_sub_fetch(waiters, 1, __ATOMIC_SEQ_CST);
 	return self;
+}
+
+static struct burrow_thread *wait_for_cycle(struct burrow_thread *self)
+{
+	struct burrow_gc_waiter w = { .fd = -1 };
+
+	return wait_with(self, &w);
 }
 
 static bool is_blocking(const struct burrow_thread *self)
@@ -195,6 +203,33 @@ int burrow_gc(void)
 int burrow_release_memory(void)
 {
 	return wait_in_call("burrow_release_memory", true);
+}
+
+int burrow_heap_dump(int fd)
+{
+	struct burrow_thread *self = burrow_enter_try("burrow_heap_dump");
+	struct burrow_gc_waiter w = { .fd = fd };
+
+	if (!self)
+		return -EPERM;
+	if (fd >= 0)
+		self = wait_with(self, &w);
+	burrow_leave(self);
+	return fd < 0 ? -EBADF : w.result;
+}
+
+/* Under the lock. Who wants a dump of the cycle that begins. */
+static struct burrow_gc_waiter *take_dumps(uint64_t number)
+{
+	struct burrow_gc_waiter *w, *dumps = NULL;
+
+	for (w = gc->waiters; w; w = w->next) {
+		if (w->fd < 0 || w->ticket > number)
+			continue;
+		w->next_dump = dumps;
+		dumps = w;
+	}
+	return dumps;
 }
 
 /* Under the lock. A cycle is through: those who waited for it are taken out. */
@@ -282,15 +317,16 @@ static void trace(const struct burrow_cycle *c)
 		c->forced ? " (forced)" : "");
 }
 
-/* Under the lock, which is dropped meanwhile. */
+/* Under the lock, which is dropped meanwhile; gc->begun is its number. */
 static void run_cycle(void)
 {
 	struct burrow_cycle c = {
 		.heap = gc->heap,
 		.config = &gc->config,
-		.number = ++gc->begun,
+		.number = gc->begun,
 		.forced = gc->waiters || gc->config.stress,
 		.goal = gc->pacer.goal,
+		.dumps = take_dumps(gc->begun),
 	};
 	struct burrow_heap_counts counts;
 	struct burrow_gc_waiter *woken;
@@ -345,10 +381,11 @@ static void *collector_main(void *arg)
 	open_tracker();
 	pthread_mutex_lock(&gc->lock);
 	while (!gc->quit) {
-		if (gc->wanted > gc->done)
+		if (gc->wanted > gc->done) {
+			gc->begun++;
 			run_cycle();
-		else if (!burrow_collector_tidy() && !gc->quit &&
-			 gc->wanted == gc->done)
+		} else if (!burrow_collector_tidy() && !gc->quit &&
+			   gc->wanted == gc->done)
 			pthread_cond_wait(&gc->wake, &gc->lock);
 	}
 	pthread_mutex_unlock(&gc->lock);
@@ -422,6 +459,7 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->allocated = 0;
 	gc->refills = 0;
 	burrow_trim_open();
+	burrow_profile_open(heap, config->profile);
 	burrow_pacer_open(&gc->pacer, config->percent, config->limit);
 	burrow_collector_set_trigger();
 	pthread_mutex_unlock(&gc->lock);
@@ -447,9 +485,14 @@ void burrow_gc_quit(void)
 
 void burrow_gc_close(void)
 {
+	struct burrow_heap *heap;
+
 	pthread_mutex_lock(&gc->lock);
+	heap = gc->heap;
 	gc->heap = NULL;
 	pthread_mutex_unlock(&gc->lock);
+	if (heap)
+		burrow_profile_close(heap);
 	burrow_weak_close();
 }
 

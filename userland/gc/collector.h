@@ -21,11 +21,17 @@ struct goroutine;
  * @next:	of the list
  * @g:		who
  * @ticket:	for which
+ * @fd:		where to write a heap dump to; -1: none is wanted
+ * @result:	of that
+ * @next_dump:	of those who want one of the same cycle
  */
 struct burrow_gc_waiter {
 	struct burrow_gc_waiter *next;
 	struct goroutine *g;
 	uint64_t ticket;
+	int fd;
+	int result;
+	struct burrow_gc_waiter *next_dump;
 };
 
 /**

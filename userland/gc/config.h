@@ -18,6 +18,7 @@
  * @stress:	a cycle at every so manieth refill of a cache, 0: as needed
  * @verify:	check each marking against a slow one
  * @no_uffd:	do as if the kernel had no userfaultfd
+ * @profile:	sample one allocation in so many bytes, 0: none
  * @fault:	enum burrow_gc_fault: what to do wrong, for tests
  */
 struct burrow_gc_config {
@@ -26,6 +27,7 @@ struct burrow_gc_config {
 	bool trace;
 	bool verify;
 	bool no_uffd;
+	uint64_t profile;
 	uint8_t fault;
 	uint32_t stress;
 };

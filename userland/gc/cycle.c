@@ -31,9 +31,12 @@
 
 #include "../debug/print.h"
 #include "../debug/probe.h"
+#include "../heap/profile.h"
 #include "../sched/sched.h"
 #include "assist.h"
+#include "collector.h"
 #include "gc.h"
+#include "heapdump.h"
 #include "stop.h"
 #include "track.h"
 #include "verify.h"
@@ -141,6 +144,15 @@ static void mark_begin(struct state *s)
 	abort();
 }
 
+/* What is allocated is what lives. */
+static void dump(struct burrow_cycle *c)
+{
+	struct burrow_gc_waiter *w;
+
+	for (w = c->dumps; w; w = w->next_dump)
+		w->result = burrow_heapdump_write(c->heap, w->fd);
+}
+
 /* Last of all in a stop; everything reachable is marked. */
 static void mark_end(struct state *s)
 {
@@ -149,9 +161,11 @@ static void mark_end(struct state *s)
 	if (s->cycle->config->verify)
 		burrow_verify(heap);
 	burrow_weak_dead(heap);
+	burrow_profile_dead(heap);
 	burrow_assist_close();
 	burrow_mark_close(&s->marker);
 	burrow_heap_mark_end(heap);
+	dump(s->cycle);
 }
 
 static void begin(void *arg)

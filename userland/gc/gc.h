@@ -60,6 +60,7 @@ void burrow_gc_read_stats(struct burrow_stats *stats);
  * @peak:	when it ended
  * @live:	bytes marked
  * @goal:	of the pacer when it began
+ * @dumps:	who wants a heap dump at its end
  */
 struct burrow_cycle {
 	struct burrow_heap *heap;
@@ -79,6 +80,7 @@ struct burrow_cycle {
 	uint64_t peak;
 	uint64_t live;
 	uint64_t goal;
+	struct burrow_gc_waiter *dumps;
 };
 
 /* cycle.c: on the collector's thread. @tracker: of writes, or NULL. */

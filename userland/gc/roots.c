@@ -122,13 +122,23 @@ static void registered_each(burrow_root_fn *fn, void *arg)
 		fn(arg, roots[i].low, roots[i].low + roots[i].len);
 }
 
-/* Of the region: channels, timers, contexts, with what is in them. */
+/* The region: channels, timers, contexts, with what is in them. */
+const struct burrow_root_kind burrow_root_kinds[BURROW_ROOT_KINDS] = {
+	{ "stack", burrow_stacks_each },
+	{ "global", burrow_images_each },
+	{ "registered", registered_each },
+	{ "runtime", burrow_regions_each },
+};
+
 void burrow_roots_each(burrow_root_fn *fn, void *arg)
 {
 	struct burrow_roots_count *n = &burrow_roots_count;
+	uint64_t bytes[BURROW_ROOT_KINDS];
+	int i;
 
-	n->stacks = counted(burrow_stacks_each, fn, arg);
-	n->statics = counted(burrow_images_each, fn, arg);
-	n->others = counted(registered_each, fn, arg) +
-		    counted(burrow_regions_each, fn, arg);
+	for (i = 0; i < BURROW_ROOT_KINDS; i++)
+		bytes[i] = counted(burrow_root_kinds[i].each, fn, arg);
+	n->stacks = bytes[0];
+	n->statics = bytes[1];
+	n->others = bytes[2] + bytes[3];
 }

@@ -20,6 +20,20 @@ void burrow_roots_lock(void);
 void burrow_roots_unlock(void);
 void burrow_roots_each(burrow_root_fn *fn, void *arg);
 
+/**
+ * struct burrow_root_kind - roots of one kind
+ * @name:	what dumps call it
+ * @each:	walks them, as burrow_roots_each() does all
+ */
+struct burrow_root_kind {
+	const char *name;
+	void (*each)(burrow_root_fn *fn, void *arg);
+};
+
+#define BURROW_ROOT_KINDS 4
+
+extern const struct burrow_root_kind burrow_root_kinds[BURROW_ROOT_KINDS];
+
 /* Bytes in them, by kind, as burrow_roots_each() last saw them. */
 struct burrow_roots_count {
 	uint64_t stacks;

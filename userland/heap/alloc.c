@@ -12,6 +12,7 @@
 
 #include "../debug/print.h"
 #include "../sched/sched.h"
+#include "profile.h"
 #include "span.h"
 
 #define COLLECTIONS 2 /* before memory is out */
@@ -23,6 +24,7 @@
  * @size:	bytes, the header among them
  * @bin:	small: which; else BURROW_BIN_NONE
  * @kind:	enum burrow_kind
+ * @site:	return address into the program
  */
 struct want {
 	const char *call;
@@ -30,7 +32,14 @@ struct want {
 	size_t size;
 	uint32_t bin;
 	enum burrow_kind kind;
+	const void *site;
 };
+
+/*
+ * In the functions that are called from outside, and in those that they end by
+ * calling, which is a jump: there it costs the fast path nothing.
+ */
+#define SITE __builtin_return_address(0)
 
 /* False: the run is used up. */
 static inline bool bump(struct burrow_run *run, void **p)
@@ -146,8 +155,22 @@ static void *take_small(struct burrow_thread *self, const struct want *want)
 		run = &cache->run[want->bin];
 		if (!bump(run, &p) && burrow_cache_refill(cache, want->bin))
 			bump(run, &p);
+		if (burrow_unlikely(cache->sampled))
+			burrow_profile_add(cache, p, want->size, want->site);
 	}
 	return p;
+}
+
+static void account_large(struct burrow_heap_cache *cache,
+			  const struct burrow_span *span,
+			  const struct want *want)
+{
+	burrow_cache_account(cache, span->pages << BURROW_HEAP_SHIFT);
+	if (burrow_likely(!cache->heap->profile))
+		return;
+	burrow_profile_large(cache, want->size);
+	if (cache->sampled)
+		burrow_profile_add(cache, span->start, want->size, want->site);
 }
 
 /*
@@ -174,7 +197,7 @@ static void *take_large(struct burrow_thread **self, const struct want *want)
 	}
 	burrow_span_publish(heap, span);
 	if (cache)
-		burrow_cache_account(cache, span->pages << BURROW_HEAP_SHIFT);
+		account_large(cache, span, want);
 	return span->start;
 }
 
@@ -198,14 +221,17 @@ static __attribute__((noinline)) void *slow(const struct want *want)
 	return p ? p : fail(want);
 }
 
-static __attribute__((noinline)) void *
-slow_sized(size_t size, enum burrow_kind kind, const char *call, bool try)
+static __attribute__((noinline)) void *slow_sized(size_t size,
+						  enum burrow_kind kind,
+						  const char *call, bool try,
+						  const void *site)
 {
 	struct want want = {
 		.call = call,
 		.try = try,
 		.size = size,
 		.kind = kind,
+		.site = site ? site : SITE,
 	};
 
 	if (size > BURROW_HEAP_MAX)
@@ -216,7 +242,7 @@ slow_sized(size_t size, enum burrow_kind kind, const char *call, bool try)
 }
 
 static inline void *alloc(size_t size, enum burrow_kind kind, const char *call,
-			  bool try)
+			  bool try, const void *site)
 {
 	struct burrow_heap_cache *cache = burrow_cache_tls;
 	uint32_t bin;
@@ -227,27 +253,27 @@ static inline void *alloc(size_t size, enum burrow_kind kind, const char *call,
 		if (burrow_likely(bump(&cache->run[bin], &p)))
 			return p;
 	}
-	return slow_sized(size, kind, call, try);
+	return slow_sized(size, kind, call, try, site);
 }
 
 void *burrow_alloc(size_t size)
 {
-	return alloc(size, BURROW_WORDS, "burrow_alloc", false);
+	return alloc(size, BURROW_WORDS, "burrow_alloc", false, NULL);
 }
 
 void *burrow_try_alloc(size_t size)
 {
-	return alloc(size, BURROW_WORDS, "burrow_try_alloc", true);
+	return alloc(size, BURROW_WORDS, "burrow_try_alloc", true, NULL);
 }
 
 void *burrow_alloc_noscan(size_t size)
 {
-	return alloc(size, BURROW_PLAIN, "burrow_alloc_noscan", false);
+	return alloc(size, BURROW_PLAIN, "burrow_alloc_noscan", false, NULL);
 }
 
 void *burrow_try_alloc_noscan(size_t size)
 {
-	return alloc(size, BURROW_PLAIN, "burrow_try_alloc_noscan", true);
+	return alloc(size, BURROW_PLAIN, "burrow_try_alloc_noscan", true, NULL);
 }
 
 static const struct burrow_layout *layout_of(const struct burrow_type *type,
@@ -267,14 +293,14 @@ static const struct burrow_layout *layout_of(const struct burrow_type *type,
 
 /* The header is written last word last: who sees the layout sees the count. */
 static void *headed(const struct burrow_layout *layout, size_t size, size_t n,
-		    const char *call, bool try)
+		    const char *call, bool try, const void *site)
 {
 	struct burrow_header *header;
 
 	if (!layout->nr && !layout->tail_nr)
-		return alloc(size, BURROW_PLAIN, call, try);
+		return alloc(size, BURROW_PLAIN, call, try, site);
 	header = alloc(BURROW_HEAP_HEADER + (size ? size : 1), BURROW_HEADED,
-		       call, try);
+		       call, try, site);
 	if (!header)
 		return NULL;
 	header->count = n;
@@ -289,13 +315,14 @@ static __attribute__((noinline)) void *new_slow(const struct burrow_type *type,
 	struct want want = {
 		.call = call,
 		.try = try,
+		.site = SITE,
 	};
 
 	if (!layout)
 		return NULL;
 	if (!layout->bin)
 		return headed(layout, layout->size, layout->tail_size ? 0 : 1,
-			      call, try);
+			      call, try, SITE);
 	want.size = layout->size;
 	want.bin = layout->bin;
 	want.kind = burrow_bin_infos[layout->bin].kind;
@@ -337,7 +364,7 @@ static void *too_large(const char *call, bool try)
 }
 
 static void *new_array(const struct burrow_type *type, size_t n,
-		       const char *call, bool try)
+		       const char *call, bool try, const void *site)
 {
 	const struct burrow_layout *layout = layout_of(type, call, try);
 	size_t bytes;
@@ -352,21 +379,21 @@ static void *new_array(const struct burrow_type *type, size_t n,
 	if (__builtin_mul_overflow(layout->size, n, &bytes) ||
 	    bytes > BURROW_HEAP_MAX)
 		return too_large(call, try);
-	return headed(layout, bytes, n, call, try);
+	return headed(layout, bytes, n, call, try, site);
 }
 
 void *burrow_new_array(const struct burrow_type *type, size_t n)
 {
-	return new_array(type, n, "burrow_new_array", false);
+	return new_array(type, n, "burrow_new_array", false, SITE);
 }
 
 void *burrow_try_new_array(const struct burrow_type *type, size_t n)
 {
-	return new_array(type, n, "burrow_try_new_array", true);
+	return new_array(type, n, "burrow_try_new_array", true, SITE);
 }
 
 static void *new_flex(const struct burrow_type *type, size_t n,
-		      const char *call, bool try)
+		      const char *call, bool try, const void *site)
 {
 	const struct burrow_layout *layout = layout_of(type, call, try);
 	size_t bytes;
@@ -383,15 +410,15 @@ static void *new_flex(const struct burrow_type *type, size_t n,
 	    bytes > BURROW_HEAP_MAX)
 		return too_large(call, try);
 	return headed(layout, bytes > layout->size ? bytes : layout->size, n,
-		      call, try);
+		      call, try, site);
 }
 
 void *burrow_new_flex(const struct burrow_type *type, size_t n)
 {
-	return new_flex(type, n, "burrow_new_flex", false);
+	return new_flex(type, n, "burrow_new_flex", false, SITE);
 }
 
 void *burrow_try_new_flex(const struct burrow_type *type, size_t n)
 {
-	return new_flex(type, n, "burrow_try_new_flex", true);
+	return new_flex(type, n, "burrow_try_new_flex", true, SITE);
 }

@@ -14,6 +14,7 @@
  */
 #include <string.h>
 
+#include "profile.h"
 #include "span.h"
 
 #define RUN_BYTES 4096UL /* of a run at most, if that is one object at least */
@@ -171,6 +172,7 @@ static bool run_take(struct burrow_heap_cache *cache, struct burrow_run *run,
 	struct burrow_heap *heap = cache->heap;
 	struct burrow_span *span = run->span;
 	const uint64_t *allocs = burrow_bits_word(heap->allocs, span->bits, 0);
+	bool profile = __atomic_load_n(&heap->profile, __ATOMIC_RELAXED);
 	uint32_t most = RUN_BYTES / info->size, at, n;
 
 	at = free_next(allocs, span->at, span->count);
@@ -179,8 +181,12 @@ static bool run_take(struct burrow_heap_cache *cache, struct burrow_run *run,
 		return false;
 	}
 	most = most ? most : 1;
+	if (burrow_unlikely(profile))
+		most = burrow_profile_run(cache, info->size, most);
 	n = free_run(allocs, at,
 		     span->count - at < most ? span->count : at + most);
+	if (burrow_unlikely(profile))
+		burrow_profile_took(cache, (size_t)n * info->size);
 	span->at = at + n;
 	clear(span, info->size, at, n);
 	__atomic_thread_fence(__ATOMIC_RELEASE);

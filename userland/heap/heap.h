@@ -139,6 +139,13 @@ void burrow_heap_pointers(struct burrow_heap *heap,
 			  const struct burrow_object *object,
 			  void (*fn)(void **at, void *arg), void *arg);
 
+/*
+ * What dumps call an object's kind ("plain", "words", "headed", "typed"), and its
+ * type, or NULL.
+ */
+const char *burrow_heap_kind_name(const struct burrow_object *object);
+const char *burrow_heap_type_name(const struct burrow_object *object);
+
 /* Every allocated object, with the world stopped. */
 void burrow_heap_each(struct burrow_heap *heap,
 		      void (*fn)(const struct burrow_object *object, void *arg),

@@ -250,6 +250,10 @@ struct burrow_run {
  * @spare_next:	of heap.spare_caches
  * @black:	bytes taken while marking
  * @taken:	bytes taken since they were last added to heap.allocated
+ * @rate:	heap.profile as @until was drawn for
+ * @until:	bytes to the one that is to be sampled, profile.c
+ * @random:	state of the generator for that
+ * @sampled:	the next object is a sample
  *
  * Its thread's alone, from inside but for what the fast path does: that moves
  * @run.cur, outside too. The collector reads and writes it with nobody inside.
@@ -262,6 +266,10 @@ struct burrow_heap_cache {
 	struct burrow_heap_cache *spare_next;
 	uint64_t black;
 	uint64_t taken;
+	uint64_t rate;
+	uint64_t until;
+	uint64_t random;
+	bool sampled;
 };
 
 /**
@@ -319,6 +327,7 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @unswept:	bytes; atomic
  * @unlisted:	bytes of large spans that are being made; atomic
  * @limit:	of @in_use and free pages with memory; atomic
+ * @profile:	one sample in so many bytes, 0: none; atomic
  * @sweep_bin:	where sweeping looks next; atomic
  */
 struct burrow_heap {
@@ -353,6 +362,7 @@ struct burrow_heap {
 	uint64_t unswept;
 	uint64_t unlisted;
 	uint64_t limit;
+	uint64_t profile;
 	uint32_t sweep_bin;
 	struct burrow_bin bins[BURROW_BINS];
 };

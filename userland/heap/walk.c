@@ -79,6 +79,29 @@ void burrow_heap_pointers(struct burrow_heap *heap,
 	}
 }
 
+const char *burrow_heap_kind_name(const struct burrow_object *object)
+{
+	static const char *const names[] = {
+		[BURROW_PLAIN] = "plain",
+		[BURROW_WORDS] = "words",
+		[BURROW_HEADED] = "headed",
+		[BURROW_TYPED] = "typed",
+	};
+
+	return names[burrow_bin_infos[object->span->bin].kind];
+}
+
+const char *burrow_heap_type_name(const struct burrow_object *object)
+{
+	const struct burrow_bin_info *info =
+		&burrow_bin_infos[object->span->bin];
+	const struct burrow_layout *layout = info->layout;
+
+	if (info->kind == BURROW_HEADED)
+		layout = ((struct burrow_header *)object->start)->layout;
+	return layout ? layout->name : NULL;
+}
+
 static void each_of_span(struct burrow_heap *heap, struct burrow_span *span,
 			 void (*fn)(const struct burrow_object *object,
 				    void *arg),

@@ -233,6 +233,8 @@ static int debug_item(struct burrow_config *config, const char *item)
 		config->heap_check = true;
 	else if (number_after(item, "gcstress=", &n) && n > 0)
 		config->gc.stress = n;
+	else if (number_after(item, "heapprofile=", &n))
+		config->gc.profile = n;
 	else if (number_after(item, "gcfault=", &n) && n < GC_FAULTS)
 		config->gc.fault = n;
 	else if (number_after(item, "schedtrace=", &n) && n > 0)
@@ -259,7 +261,7 @@ static int read_debug(struct burrow_config *config)
 		if (len >= sizeof(item) || debug_item(config, item))
 			return bad(
 				"BURROW_DEBUG", text,
-				"knows guardinstall=0, uring=0, schedtrace=MS, stopsignal=N, gctrace=1, gcstress=N, gcverify=1, gcpoison=1, gccheck=1, gcuffd=0");
+				"knows guardinstall=0, uring=0, schedtrace=MS, stopsignal=N, gctrace=1, gcstress=N, gcverify=1, gcpoison=1, gccheck=1, gcuffd=0, heapprofile=BYTES");
 	}
 	return 0;
 }

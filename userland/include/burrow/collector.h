@@ -107,6 +107,45 @@ void burrow_keep_alive(const void *ptr);
  */
 int burrow_cleanup(void *obj, void (*fn)(void *arg), void *arg);
 
+/**
+ * burrow_heap_profile_rate() - sample where objects are allocated
+ * @bytes:	one sample in so many bytes on average; 1: each object; 0: none,
+ *		which is how a run begins unless BURROW_DEBUG=heapprofile= says
+ *		otherwise
+ *
+ * Change it once, and early: what was sampled before is counted with the rate
+ * that is set when the profile is written. 512 KiB cost next to nothing. From any
+ * thread while the runtime runs.
+ *
+ * Return: what it was before, or -EINVAL, -ESRCH if no runtime runs.
+ */
+int64_t burrow_heap_profile_rate(int64_t bytes);
+
+/**
+ * burrow_heap_profile() - write what was sampled
+ * @fd:		to where
+ *
+ * By backtrace: objects and bytes that lived at the end of the last cycle or are
+ * younger, and that were ever allocated. It is text in the format of tcmalloc's
+ * and Go's heap profiles, for pprof or a script: samples as they are, not scaled
+ * up.
+ *
+ * Return: 0, a negative errno of write(), -ENOMEM, -EPERM outside of goroutines.
+ */
+int burrow_heap_profile(int fd);
+
+/**
+ * burrow_heap_dump() - collect now, and write every object that lives
+ * @fd:		to where; no pipe or socket that this process reads, as all of
+ *		it stands still meanwhile
+ *
+ * Text, a line for each object, with its type and what it points to, and for
+ * each root.
+ *
+ * Return: 0, a negative errno of write(), -EPERM outside of goroutines.
+ */
+int burrow_heap_dump(int fd);
+
 struct burrow_weak;
 
 /**
