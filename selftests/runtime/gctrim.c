@@ -38,29 +38,36 @@ static bool shrinks_to(uint64_t bytes)
 {
 	int i;
 
-	for (i = 0; i < 1000 && stack_bytes() > bytes; i++)
-		burrow_sleep(MS);
+	for (i = 0; i < 200 && stack_bytes() > bytes; i++) {
+		burrow_sleep(5 * MS);
+		collect();
+	}
 	return stack_bytes() <= bytes;
 }
 
 static struct burrow_chan *gate;
+static int deep;
 
 static void wait_deep(void *arg)
 {
 	size_t bytes = (size_t)arg;
 
 	go_deep(bytes, 1);
+	add(&deep, 1);
 	burrow_chan_recv(gate, NULL);
 	go_deep(bytes, 2);
 }
 
-static uint64_t start_waiters(size_t deep)
+static uint64_t start_waiters(void (*fn)(void *), size_t bytes)
 {
 	int i;
 
 	gate = burrow_chan_new(0, 0);
+	deep = 0;
 	for (i = 0; i < WAITERS; i++)
-		CHECK(burrow_go(wait_deep, (void *)deep) == 0);
+		CHECK(burrow_go(fn, (void *)bytes) == 0);
+	while (get(&deep) < WAITERS)
+		burrow_sleep(MS);
 	/* Who waits since the cycle began may be busy: clocks are coarse. */
 	burrow_sleep(50 * MS);
 	return stack_bytes();
@@ -74,7 +81,7 @@ static void end_waiters(void)
 
 TEST_GC(deep_stacks_are_trimmed)
 {
-	uint64_t before = start_waiters(DEEP);
+	uint64_t before = start_waiters(wait_deep, DEEP);
 
 	CHECK(before >= WAITERS * DEEP);
 	collect();
@@ -97,14 +104,8 @@ static void wait_in_use(void *arg)
 
 TEST_GC(stacks_in_use_are_not)
 {
-	uint64_t before;
-	int i;
+	uint64_t before = start_waiters(wait_in_use, DEEP / 2);
 
-	gate = burrow_chan_new(0, 0);
-	for (i = 0; i < WAITERS; i++)
-		CHECK(burrow_go(wait_in_use, (void *)(DEEP / 2)) == 0);
-	burrow_sleep(50 * MS);
-	before = stack_bytes();
 	collect();
 	burrow_sleep(50 * MS);
 	CHECK(stack_bytes() + 64 * KIB >= before);
