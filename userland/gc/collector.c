@@ -29,6 +29,7 @@
 #include "../sched/sched.h"
 #include "assist.h"
 #include "collector.h"
+#include "ephemeron.h"
 #include "gc.h"
 #include "stop.h"
 #include "track.h"
@@ -58,32 +59,39 @@ static uint64_t ask(void)
 	return ticket;
 }
 
-/* What the pacer counts as heap, now. */
-static uint64_t heap_now(void)
+void burrow_collector_start(void)
+{
+	if (gc->done == gc->begun)
+		ask();
+}
+
+uint64_t burrow_collector_heap(void)
 {
 	struct burrow_heap_counts counts;
 
 	burrow_heap_count(gc->heap, &counts);
 	return __atomic_load_n(&gc->live, __ATOMIC_RELAXED) + counts.allocated -
-	       __atomic_load_n(&gc->allocated, __ATOMIC_RELAXED);
+	       __atomic_load_n(&gc->allocated, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&gc->external, __ATOMIC_RELAXED);
 }
 
 bool burrow_gc_is_late(void)
 {
-	return heap_now() >= __atomic_load_n(&gc->goal, __ATOMIC_RELAXED);
+	return burrow_collector_heap() >=
+	       __atomic_load_n(&gc->goal, __ATOMIC_RELAXED);
 }
 
-/* Under the lock: the heap is to tell when it has grown to the trigger. */
+/* At every refill while a cycle runs: see soon(). */
 void burrow_collector_set_trigger(void)
 {
-	uint64_t trigger = gc->pacer.trigger;
+	uint64_t trigger = gc->pacer.trigger, there = gc->live + gc->external;
 
 	__atomic_store_n(&gc->goal, gc->pacer.goal, __ATOMIC_RELAXED);
 	__atomic_store_n(&gc->trigger, trigger, __ATOMIC_RELAXED);
-	if (gc->config.stress) {
+	if (gc->config.stress || gc->begun != gc->done) {
 		trigger = 0;
 	} else if (trigger != UINT64_MAX) {
-		trigger = trigger > gc->live ? trigger - gc->live : 0;
+		trigger = trigger > there ? trigger - there : 0;
 		trigger += gc->allocated;
 	}
 	burrow_heap_trigger(gc->heap, trigger);
@@ -136,7 +144,8 @@ static struct burrow_thread *help(struct burrow_thread *self, size_t bytes)
 		.trigger = __atomic_load_n(&gc->trigger, __ATOMIC_RELAXED),
 	};
 
-	return burrow_assist(self, gc->heap, &pacer, heap_now(), bytes);
+	return burrow_assist(self, gc->heap, &pacer, burrow_collector_heap(),
+			     bytes);
 }
 
 /*
@@ -159,8 +168,7 @@ static struct burrow_thread *soon(struct burrow_thread *self, size_t bytes)
 	    __atomic_load_n(&gc->done, __ATOMIC_RELAXED))
 		return help(self, bytes);
 	pthread_mutex_lock(&gc->lock);
-	if (gc->done == gc->begun)
-		ask();
+	burrow_collector_start();
 	pthread_mutex_unlock(&gc->lock);
 	return self;
 }
@@ -279,7 +287,7 @@ static void account(const struct burrow_cycle *c,
 		    const struct burrow_heap_counts *counts)
 {
 	const struct burrow_pacer_end end = {
-		.live = c->live,
+		.live = c->live + gc->external,
 		.roots = burrow_roots_count.stacks + burrow_roots_count.statics,
 		.overhead = stack_bytes() + counts->tables,
 		.allocated = c->allocated,
@@ -289,6 +297,7 @@ static void account(const struct burrow_cycle *c,
 	for (i = 0; i < 2; i++)
 		burrow_collector_paused(c->pauses[i]);
 	gc->cpu += c->cpu_ns;
+	gc->external_low = gc->external;
 	gc->dead = c->peak > c->live ? c->peak - c->live : 0;
 	__atomic_store_n(&gc->live, c->live, __ATOMIC_RELAXED);
 	__atomic_store_n(&gc->allocated, counts->allocated, __ATOMIC_RELAXED);
@@ -331,21 +340,21 @@ static void run_cycle(void)
 	struct burrow_heap_counts counts;
 	struct burrow_gc_waiter *woken;
 
-	burrow_heap_trigger(gc->heap, 0);
+	burrow_collector_set_trigger();
 	pthread_mutex_unlock(&gc->lock);
-	c.before = heap_now();
+	c.before = burrow_collector_heap();
 	burrow_trim_cycle_begin();
 	burrow_cycle_run(&c, gc->tracker);
 	burrow_trim_cycle_end();
-	c.peak = heap_now();
+	c.peak = burrow_collector_heap();
 	burrow_heap_count(gc->heap, &counts);
 	if (c.forced)
 		burrow_heap_sweep_all(gc->heap);
 	burrow_weak_run();
 	pthread_mutex_lock(&gc->lock);
 	account(&c, &counts);
-	burrow_collector_set_trigger();
 	gc->done = c.number;
+	burrow_collector_set_trigger();
 	woken = take_waiters();
 	if (gc->config.trace)
 		trace(&c);
@@ -457,6 +466,8 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->cpu = 0;
 	gc->live = 0;
 	gc->allocated = 0;
+	gc->external = 0;
+	gc->external_low = 0;
 	gc->refills = 0;
 	burrow_trim_open();
 	burrow_profile_open(heap, config->profile);
@@ -494,16 +505,29 @@ void burrow_gc_close(void)
 	if (heap)
 		burrow_profile_close(heap);
 	burrow_weak_close();
+	burrow_ephemerons_close();
 }
 
+/* A child may run goroutines of its own: nobody who is not there has a lock. */
 void burrow_gc_fork(void)
 {
 	pthread_mutex_lock(&gc->lock);
+	burrow_weak_lock();
+	burrow_ephemerons_lock();
+	burrow_profile_lock();
+}
+
+static void unlock_all(void)
+{
+	burrow_profile_unlock();
+	burrow_ephemerons_unlock();
+	burrow_weak_unlock();
+	pthread_mutex_unlock(&gc->lock);
 }
 
 void burrow_gc_fork_parent(void)
 {
-	pthread_mutex_unlock(&gc->lock);
+	unlock_all();
 }
 
 /* The heap is the child's too, but nobody runs on it. */
@@ -515,5 +539,5 @@ void burrow_gc_fork_child(void)
 	if (gc->tracker)
 		gc->tracker->close();
 	gc->tracker = NULL;
-	pthread_mutex_unlock(&gc->lock);
+	unlock_all();
 }

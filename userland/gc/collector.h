@@ -52,6 +52,8 @@ struct burrow_gc_waiter {
  * @cpu:	nanoseconds of the thread's CPU time
  * @live:	bytes of heap after the last cycle
  * @allocated:	heap's count of bytes allocated then; both atomic
+ * @external:	bytes that the program says it has outside; atomic
+ * @external_low: the least that was since the last cycle
  * @goal:	of the pacer; atomic
  * @trigger:	of the pacer; atomic
  * @refills:	counted under stress; atomic
@@ -78,6 +80,8 @@ struct burrow_collector {
 	uint64_t cpu;
 	uint64_t live;
 	uint64_t allocated;
+	uint64_t external;
+	uint64_t external_low;
 	uint64_t goal;
 	uint64_t trigger;
 	uint32_t refills;
@@ -89,6 +93,12 @@ struct burrow_collector {
 };
 
 extern struct burrow_collector burrow_collector BURROW_HIDDEN;
+
+/* collector.c: what the pacer counts as heap, now. */
+uint64_t burrow_collector_heap(void);
+
+/* collector.c, under the lock: a cycle is wanted if none is under way. */
+void burrow_collector_start(void);
 
 /* collector.c, under the lock: the heap is to tell when it is at the trigger. */
 void burrow_collector_set_trigger(void);

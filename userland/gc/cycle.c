@@ -35,6 +35,7 @@
 #include "../sched/sched.h"
 #include "assist.h"
 #include "collector.h"
+#include "ephemeron.h"
 #include "gc.h"
 #include "heapdump.h"
 #include "stop.h"
@@ -161,6 +162,7 @@ static void mark_end(struct state *s)
 	if (s->cycle->config->verify)
 		burrow_verify(heap);
 	burrow_weak_dead(heap);
+	burrow_ephemerons_dead(heap);
 	burrow_profile_dead(heap);
 	burrow_assist_close();
 	burrow_mark_close(&s->marker);
@@ -176,6 +178,22 @@ static void begin(void *arg)
 	grey_roots(s);
 }
 
+/* In a stop: all that is grey, and values of keys that live. */
+static void mark_all(struct state *s)
+{
+	do {
+		burrow_work_stopped(&s->marker);
+	} while (burrow_ephemerons_stopped(&s->marker));
+}
+
+/* The same beside the program, where keys may still turn out to live. */
+static void mark_beside(struct state *s)
+{
+	do {
+		burrow_work_beside(&s->marker, s->cycle);
+	} while (burrow_ephemerons_beside(&s->marker));
+}
+
 static void finish(void *arg)
 {
 	struct state *s = arg;
@@ -184,7 +202,7 @@ static void finish(void *arg)
 	s->last = true;
 	s->cycle->dirty = harvest_all(s);
 	grey_roots(s);
-	burrow_work_stopped(&s->marker);
+	mark_all(s);
 	mark_end(s);
 }
 
@@ -194,7 +212,7 @@ static void all(void *arg)
 
 	mark_begin(s);
 	grey_roots(s);
-	burrow_work_stopped(&s->marker);
+	mark_all(s);
 	mark_end(s);
 }
 
@@ -263,7 +281,7 @@ static void beside(struct state *s)
 	struct burrow_cycle *c = s->cycle;
 
 	c->pauses[0] = stop(s, "mark begin", begin, &c->pauses_cpu[0]);
-	burrow_work_beside(&s->marker, c);
+	mark_beside(s);
 	clean(s);
 	c->pauses[1] = stop(s, "mark end", finish, &c->pauses_cpu[1]);
 }

@@ -80,6 +80,12 @@ void burrow_pacer_set(struct burrow_pacer *p, int percent, uint64_t limit)
 	decide(p);
 }
 
+void burrow_pacer_less(struct burrow_pacer *p, uint64_t live)
+{
+	p->live = live;
+	decide(p);
+}
+
 void burrow_pacer_cycle(struct burrow_pacer *p,
 			const struct burrow_pacer_end *end)
 {

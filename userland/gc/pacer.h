@@ -50,6 +50,9 @@ void burrow_pacer_open(struct burrow_pacer *p, int percent, uint64_t limit);
 /* New settings, from now on. */
 void burrow_pacer_set(struct burrow_pacer *p, int percent, uint64_t limit);
 
+/* Not so much was live after the last cycle as it seemed. */
+void burrow_pacer_less(struct burrow_pacer *p, uint64_t live);
+
 /**
  * struct burrow_pacer_end - what a cycle found
  * @live:	bytes that it marked

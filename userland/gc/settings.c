@@ -46,6 +46,40 @@ int64_t burrow_memory_limit(size_t bytes)
 	return old;
 }
 
+/*
+ * Under the lock. What was given back since the last cycle had not been live when
+ * it ended: cleanups do that. The goal falls with it, or each cycle would see what
+ * the last one left to its cleanups, and wait for twice as much.
+ */
+static void set_external(uint64_t bytes)
+{
+	__atomic_store_n(&gc->external, bytes, __ATOMIC_RELAXED);
+	if (bytes < gc->external_low) {
+		gc->external_low = bytes;
+		burrow_pacer_less(&gc->pacer, gc->live + bytes);
+	}
+	burrow_collector_set_trigger();
+	if (!gc->config.stress && burrow_collector_heap() >= gc->pacer.trigger)
+		burrow_collector_start();
+}
+
+int64_t burrow_external_memory(int64_t bytes)
+{
+	int64_t now = -ESRCH;
+
+	pthread_mutex_lock(&gc->lock);
+	if (gc->heap) {
+		if (__builtin_add_overflow((int64_t)gc->external, bytes,
+					   &now) ||
+		    now < 0)
+			now = -EINVAL;
+		else
+			set_external(now);
+	}
+	pthread_mutex_unlock(&gc->lock);
+	return now;
+}
+
 void burrow_gc_read_stats(struct burrow_stats *stats)
 {
 	struct burrow_heap_counts counts;
@@ -55,6 +89,7 @@ void burrow_gc_read_stats(struct burrow_stats *stats)
 		burrow_heap_count(gc->heap, &counts);
 		stats->heap_live = gc->live;
 		stats->heap_bytes = counts.in_use + counts.free;
+		stats->heap_external = gc->external;
 		stats->gc_cycles = gc->done;
 		stats->gc_pause_max_ns = gc->pause_max;
 		stats->gc_pause_total_ns = gc->pause_total;

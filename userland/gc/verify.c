@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "../debug/print.h"
+#include "ephemeron.h"
 #include "roots.h"
 #include "verify.h"
 #include "weak.h"
@@ -127,19 +128,49 @@ root(void *arg, const void *low, const void *high)
 	}
 }
 
+static void search(struct oracle *o)
+{
+	struct burrow_object object;
+
+	while (o->depth) {
+		o->from = o->stack[--o->depth];
+		if (burrow_heap_find(o->heap, (void *)o->from, &object))
+			burrow_heap_pointers(o->heap, &object, reach_at, o);
+	}
+}
+
+static bool was_seen(struct oracle *o, const void *address)
+{
+	struct burrow_object object;
+
+	return burrow_heap_find(o->heap, address, &object) &&
+	       *place_of(o, (uintptr_t)object.start);
+}
+
+/* Of a weak map. */
+static void entry(void *arg, void *map, void *key, void *value)
+{
+	struct oracle *o = arg;
+
+	if (!was_seen(o, map) || !was_seen(o, key))
+		return;
+	o->from = (uintptr_t)key;
+	reach(o, value);
+}
+
 void burrow_verify(struct burrow_heap *heap)
 {
 	struct oracle o = { .heap = heap };
-	struct burrow_object object;
+	size_t count;
 
 	grow(&o, ROOM_FIRST);
 	burrow_roots_each(root, &o);
 	burrow_weak_roots(root, &o);
-	while (o.depth) {
-		o.from = o.stack[--o.depth];
-		if (burrow_heap_find(heap, (void *)o.from, &object))
-			burrow_heap_pointers(heap, &object, reach_at, &o);
-	}
+	do {
+		search(&o);
+		count = o.count;
+		burrow_ephemerons_each(entry, &o);
+	} while (o.count > count);
 	munmap(o.seen, o.room * sizeof(*o.seen));
 	munmap(o.stack, o.room * sizeof(*o.stack));
 }

@@ -362,3 +362,13 @@ void burrow_weak_close(void)
 	used = 0;
 	free_entry = 0;
 }
+
+void burrow_weak_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void burrow_weak_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}

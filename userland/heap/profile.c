@@ -263,6 +263,16 @@ void burrow_profile_dead(struct burrow_heap *heap)
 	}
 }
 
+void burrow_profile_lock(void)
+{
+	pthread_mutex_lock(&profile.lock);
+}
+
+void burrow_profile_unlock(void)
+{
+	pthread_mutex_unlock(&profile.lock);
+}
+
 int64_t burrow_heap_profile_rate(int64_t bytes)
 {
 	struct burrow_heap *heap = burrow_heap_now();

@@ -38,4 +38,8 @@ void burrow_profile_add(struct burrow_heap_cache *cache, const void *object,
 /* All threads stopped, before marking ends: samples that are dead. */
 void burrow_profile_dead(struct burrow_heap *heap);
 
+/* Around fork(). */
+void burrow_profile_lock(void);
+void burrow_profile_unlock(void);
+
 #endif /* BURROW_HEAP_PROFILE_H */

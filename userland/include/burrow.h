@@ -100,6 +100,7 @@ struct burrow_go_options {
  * @gc_pause_max_ns: the longest time that they stopped the program
  * @gc_pause_total_ns: all such times
  * @gc_cpu_ns:	CPU time of the collector
+ * @heap_external: what burrow_external_memory() was told
  */
 struct burrow_stats {
 	size_t size;
@@ -118,6 +119,7 @@ struct burrow_stats {
 	uint64_t gc_pause_max_ns;
 	uint64_t gc_pause_total_ns;
 	uint64_t gc_cpu_ns;
+	uint64_t heap_external;
 };
 
 /**

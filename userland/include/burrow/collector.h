@@ -170,6 +170,71 @@ struct burrow_weak *burrow_weak_new(void *obj);
  */
 void *burrow_weak_get(const struct burrow_weak *weak);
 
+struct burrow_weakmap;
+
+/**
+ * burrow_weakmap_new() - a map that keeps no key alive
+ *
+ * A value lives as long as its key and the map do (an ephemeron): also if the key
+ * can be reached from it. An entry whose key is dead is no more. The map is an
+ * object of the heap.
+ *
+ * Return: the map, empty; NULL if no memory is left.
+ */
+struct burrow_weakmap *burrow_weakmap_new(void);
+
+/**
+ * burrow_weakmap_set() - have something hang on an object
+ * @map:	in which map
+ * @key:	the object, or a pointer into it: another pointer is another key
+ * @value:	what hangs on it from now on; any pointer
+ *
+ * From any goroutine at any time.
+ *
+ * Return: 0, -EINVAL if @key is no object of the heap, -ENOMEM, -EPERM outside of
+ * goroutines.
+ */
+int burrow_weakmap_set(struct burrow_weakmap *map, void *key, void *value);
+
+/**
+ * burrow_weakmap_get() - what hangs on an object
+ * @map:	in which map
+ * @key:	as it was given to burrow_weakmap_set()
+ *
+ * Return: the value, or NULL.
+ */
+void *burrow_weakmap_get(const struct burrow_weakmap *map, const void *key);
+
+/**
+ * burrow_weakmap_remove() - undo burrow_weakmap_set()
+ * @map:	in which map
+ * @key:	as it was given
+ *
+ * Return: 0, -ENOENT, -EPERM outside of goroutines.
+ */
+int burrow_weakmap_remove(struct burrow_weakmap *map, const void *key);
+
+/**
+ * burrow_weakmap_len() - how many entries a map has
+ * @map:	it
+ *
+ * Return: the number, with those whose key has died since the last cycle.
+ */
+size_t burrow_weakmap_len(const struct burrow_weakmap *map);
+
+/**
+ * burrow_external_memory() - tell of memory that objects of the heap hold outside
+ * @bytes:	so many more; negative: less
+ *
+ * Buffers of malloc(), files that are mapped, textures: what cleanups give back.
+ * The collector takes it for a part of the heap when it decides when to collect,
+ * and for the memory limit. From any thread while the runtime runs.
+ *
+ * Return: how much it is now, or -EINVAL if that would be less than nothing,
+ * -ESRCH if no runtime runs.
+ */
+int64_t burrow_external_memory(int64_t bytes);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus
