@@ -17,6 +17,7 @@
  * @trace:	a line for each cycle
  * @stress:	a cycle at every so manieth refill of a cache, 0: as needed
  * @verify:	check each marking against a slow one
+ * @escape:	tell of pointers into stacks
  * @no_uffd:	do as if the kernel had no userfaultfd
  * @profile:	sample one allocation in so many bytes, 0: none
  * @fault:	enum burrow_gc_fault: what to do wrong, for tests
@@ -26,6 +27,7 @@ struct burrow_gc_config {
 	uint64_t limit;
 	bool trace;
 	bool verify;
+	bool escape;
 	bool no_uffd;
 	uint64_t profile;
 	uint8_t fault;

@@ -36,6 +36,7 @@
 #include "assist.h"
 #include "collector.h"
 #include "ephemeron.h"
+#include "escape.h"
 #include "gc.h"
 #include "heapdump.h"
 #include "stop.h"
@@ -167,6 +168,8 @@ static void mark_end(struct state *s)
 	burrow_assist_close();
 	burrow_mark_close(&s->marker);
 	burrow_heap_mark_end(heap);
+	if (s->cycle->config->escape)
+		burrow_escape_check(heap);
 	dump(s->cycle);
 }
 
@@ -309,6 +312,7 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	burrow_heap_count(c->heap, &counts);
 	c->allocated = counts.allocated - c->allocated;
 	c->live = counts.live;
+	burrow_escape_tell();
 	c->mark_ns = burrow_now() - c->at;
 	c->cpu_ns += cpu_now() - cpu;
 	BURROW_PROBE(gc_mark_done, c->number, c->live, burrow_assist_ns());

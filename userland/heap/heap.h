@@ -146,6 +146,14 @@ void burrow_heap_pointers(struct burrow_heap *heap,
 const char *burrow_heap_kind_name(const struct burrow_object *object);
 const char *burrow_heap_type_name(const struct burrow_object *object);
 
+/*
+ * False: it is of kind "plain". And the offset of a word of it in its type; of the
+ * elements of an array, and of a flexible tail, as if it were in the first one.
+ */
+bool burrow_heap_may_point(const struct burrow_object *object);
+size_t burrow_heap_field_of(const struct burrow_object *object,
+			    const void *word);
+
 /* Every allocated object, with the world stopped. */
 void burrow_heap_each(struct burrow_heap *heap,
 		      void (*fn)(const struct burrow_object *object, void *arg),

@@ -102,6 +102,30 @@ const char *burrow_heap_type_name(const struct burrow_object *object)
 	return layout ? layout->name : NULL;
 }
 
+bool burrow_heap_may_point(const struct burrow_object *object)
+{
+	return burrow_bin_infos[object->span->bin].kind != BURROW_PLAIN;
+}
+
+size_t burrow_heap_field_of(const struct burrow_object *object,
+			    const void *word)
+{
+	size_t offset = (const char *)word - object->start;
+	const struct burrow_layout *l;
+
+	if (burrow_bin_infos[object->span->bin].kind != BURROW_HEADED)
+		return offset;
+	l = ((struct burrow_header *)object->start)->layout;
+	if (!l || offset < BURROW_HEAP_HEADER)
+		return offset;
+	offset -= BURROW_HEAP_HEADER;
+	if (!l->tail_size)
+		return offset % l->size;
+	if (offset < l->tail)
+		return offset;
+	return l->tail + (offset - l->tail) % l->tail_size;
+}
+
 static void each_of_span(struct burrow_heap *heap, struct burrow_span *span,
 			 void (*fn)(const struct burrow_object *object,
 				    void *arg),
