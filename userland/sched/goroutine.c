@@ -31,22 +31,6 @@
 _Static_assert(sizeof(struct goroutine) <= 192, "goroutine grew");
 #endif
 
-/**
- * struct burrow_slab - a piece of memory full of goroutines
- * @next:	the one before it
- * @bytes:	length of the mapping
- * @used:	structs handed out so far
- * @room:	structs that fit
- * @g:		the structs
- */
-struct burrow_slab {
-	struct burrow_slab *next;
-	size_t bytes;
-	size_t used;
-	size_t room;
-	struct goroutine g[] __attribute__((aligned(64)));
-};
-
 /* A name, or a free place for one. */
 union name {
 	union name *next;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The quick ends of goroutine.c: what starting and ending a goroutine takes when
- * its processor has all of it at hand.
+ * its processor has all of it at hand; and the slabs that they lie in.
  */
 #ifndef BURROW_GOROUTINE_H
 #define BURROW_GOROUTINE_H
@@ -9,6 +9,22 @@
 #include "sched.h"
 
 #define BURROW_FREE_MAX 256 /* structs that a processor keeps */
+
+/**
+ * struct burrow_slab - a piece of memory full of goroutines
+ * @next:	the one before it
+ * @bytes:	length of the mapping
+ * @used:	structs handed out so far
+ * @room:	structs that fit
+ * @g:		the structs
+ */
+struct burrow_slab {
+	struct burrow_slab *next;
+	size_t bytes;
+	size_t used;
+	size_t room;
+	struct goroutine g[] __attribute__((aligned(64)));
+};
 
 /*
  * A struct with a number and a promise of a stack of the runtime's class. NULL:

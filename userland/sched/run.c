@@ -21,6 +21,7 @@
 #include "../debug/print.h"
 #include "../debug/probe.h"
 #include "../debug/sanitize.h"
+#include "../debug/window.h"
 #include "goroutine.h"
 #include "../gc/gc.h"
 #include "runq.h"
@@ -508,6 +509,7 @@ static int start_first(struct burrow_runtime *rt)
 
 	pthread_mutex_lock(&rt->lock);
 	WRITE_ONCE(rt->running, true);
+	burrow_window_run();
 	burrow_idle_remove(proc);
 	ret = burrow_thread_new(proc);
 	pthread_mutex_unlock(&rt->lock);
