@@ -6,7 +6,7 @@
 
 run --help
 is "--help: status" $status 0
-for command in bench doctor stat trace; do
+for command in bench doctor stat top trace; do
 	like "--help names $command" "$(cat "$tmp/out")" "^ +$command "
 	run $command --help
 	is "$command --help: status" $status 0
@@ -55,6 +55,13 @@ for command in stat trace; do
 done
 refused "trace in no format" 'no such format: x' trace --format x true
 
+refused "top with an argument" "what is .now'" top now
+refused "top of no process" 'no process number: 0' top -p 0
+refused "top without a delay" 'no number of seconds from 0.1 on: 0' top -d 0
+refused "top no times" 'no number of times: 0' top -n 0
+refused "top by nothing" 'no view by frobnicate' top --by frobnicate
+refused "top sorted by nothing" "no column .site' by process" top --sort site
+
 run bench --list
 is "--list: status" $status 0
 for name in growth parked trim dirty; do
@@ -73,8 +80,8 @@ for option in $("$burrow" bench --help | grep -oE -- '--[a-z]+' | sort -u); do
 	like "the manual page has $option" "$page" "$option"
 done
 
-for option in $("$burrow" stat --help; "$burrow" trace --help); do
-	case $option in --*=* | --json) ;; *) continue ;; esac
+for option in $(for command in stat top trace; do "$burrow" $command --help; done); do
+	case $option in --*=* | --json | --batch | --reverse) ;; *) continue ;; esac
 	like "the manual page has ${option%%=*}" "$page" "${option%%=*}"
 done
 

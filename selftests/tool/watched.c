@@ -4,18 +4,24 @@
  * PAGES of its stack written to. At the end it prints what the runtime itself
  * counted.
  *
- * usage: watched COUNT PAGES [SECONDS [CYCLES]]
- * With SECONDS it begins again that long; with CYCLES it also collects so often,
- * each time a megabyte.
+ * usage: watched COUNT PAGES [SECONDS [CYCLES [HOLD]]]
+ * With SECONDS it begins again that long; with CYCLES it collects so often each
+ * time, a megabyte; the goroutines wait for HOLD milliseconds, 50 without.
+ *
+ * usage: watched stop COUNT
+ * Starts so many and stops itself by a signal before they run: on one processor
+ * all of them are in its queue.
  */
 #include <burrow.h>
 #include <burrow/sync.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PAGE 4096
 
-static long count, pages, seconds, cycles;
+static long count, pages, seconds, cycles, hold;
 static struct burrow_waitgroup parked, ended;
 static struct burrow_sem gate;
 
@@ -44,7 +50,7 @@ static __attribute__((noinline)) int round_of_all(void)
 	}
 	burrow_waitgroup_wait(&parked);
 	/* All of them are in the semaphore then. */
-	burrow_sleep(50000000);
+	burrow_sleep(hold * 1000000);
 	burrow_sem_release(&gate, count);
 	burrow_waitgroup_wait(&ended);
 	while (burrow_num_goroutines() > 1)
@@ -73,9 +79,9 @@ static int run(void *arg)
 	(void)arg;
 	do {
 		ret = round_of_all();
+		if (!ret)
+			ret = collect();
 	} while (!ret && burrow_now() < until);
-	if (!ret)
-		ret = collect();
 	burrow_stats(&stats);
 	if (cycles)
 		printf("collected %lu pauses %lu live %lu\n", stats.gc_cycles,
@@ -84,13 +90,41 @@ static int run(void *arg)
 	return ret;
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static int run_stop(void *arg)
+{
+	long i;
+
+	(void)arg;
+	for (i = 0; i < count; i++) {
+		if (burrow_go(nothing, NULL))
+			return EXIT_FAILURE;
+	}
+	raise(SIGSTOP);
+	return EXIT_SUCCESS;
+}
+
+static long argument(int argc, char **argv, int i, long otherwise)
+{
+	return argc > i ? atol(argv[i]) : otherwise;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 3)
 		return EXIT_FAILURE;
+	if (!strcmp(argv[1], "stop")) {
+		count = atol(argv[2]);
+		return burrow_run(NULL, run_stop, NULL);
+	}
 	count = atol(argv[1]);
 	pages = atol(argv[2]);
-	seconds = argc > 3 ? atol(argv[3]) : 0;
-	cycles = argc > 4 ? atol(argv[4]) : 0;
+	seconds = argument(argc, argv, 3, 0);
+	cycles = argument(argc, argv, 4, 0);
+	hold = argument(argc, argv, 5, 50);
 	return burrow_run(NULL, run, NULL);
 }

@@ -23,6 +23,7 @@ static const struct command {
 	{ "doctor", tool_doctor,
 	  "say what works on this machine and what is missing" },
 	{ "stat", tool_stat, "say what a program did, in figures" },
+	{ "top", tool_top, "show the processes that use the library, live" },
 	{ "trace", tool_trace,
 	  "write what a program does as a log, for Perfetto, or folded" },
 };

@@ -22,6 +22,7 @@ enum tool_status {
 int tool_bench(int argc, char **argv);
 int tool_doctor(int argc, char **argv);
 int tool_stat(int argc, char **argv);
+int tool_top(int argc, char **argv);
 int tool_trace(int argc, char **argv);
 
 /* Says "burrow: ..." on standard error, on a line of its own. */

@@ -7,7 +7,7 @@
 BPF := ../bpf
 include $(BPF)/compile.mk
 BPFTOOL = $(or $(shell ../selftests/bpftool),bpftool)
-TOOL_LIBS += -lbpf
+TOOL_LIBS += -lbpf -lncurses
 
 $(OBJ)/bpf/runtime.bpf.o: $(BPF)/runtime.bpf.c $(wildcard $(BPF)/*.h) $(BPF)/compile.mk
 	@mkdir -p $(@D)

@@ -69,7 +69,7 @@ static int run_to(const struct arguments *args, FILE *to)
 	args->format->end(&s, to);
 	session_tell(&s);
 	session_close(&s);
-	sites_close();
+	sites_forget(0);
 	return ret;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../debug/image.h"
+#include "mapping.h"
 #include "sites.h"
 
 /**
@@ -28,85 +29,46 @@ struct site {
 static struct site *sites;
 
 /**
- * struct mapping - a piece of a file in a process
+ * struct kept - a piece of code in a process; see struct mapping
  * @next:	list
  * @pid:	of the process
- * @low:	first address
- * @high:	behind the last one
- * @offset:	of @low in the file
+ * @m:		it
  * @file:	its path
  */
-struct mapping {
-	struct mapping *next;
+struct kept {
+	struct kept *next;
 	pid_t pid;
-	unsigned long low;
-	unsigned long high;
-	unsigned long offset;
+	struct mapping m;
 	char file[];
 };
 
-static struct mapping *mappings;
-
-static void keep_mapping(pid_t pid, const struct mapping *m, const char *file)
-{
-	size_t bytes = strlen(file) + 1;
-	struct mapping *kept = malloc(sizeof(*kept) + bytes);
-
-	if (!kept)
-		return;
-	*kept = *m;
-	kept->pid = pid;
-	memcpy(kept->file, file, bytes);
-	kept->next = mappings;
-	mappings = kept;
-}
+static struct kept *mappings;
 
 /* All that hold code. What is there twice does no harm. */
-static void read_mappings(pid_t pid)
+static bool keep_mapping(const struct mapping *m, void *arg)
 {
-	char path[64], line[PATH_MAX + 128], rights[8];
-	struct mapping m;
-	int begin;
-	FILE *f;
+	size_t bytes = strlen(m->file) + 1;
+	struct kept *kept;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		begin = 0;
-		line[strcspn(line, "\n")] = 0;
-		if (sscanf(line, "%lx-%lx %7s %lx %*s %*s %n", &m.low, &m.high,
-			   rights, &m.offset, &begin) >= 4 &&
-		    rights[2] == 'x' && line[begin] == '/')
-			keep_mapping(pid, &m, line + begin);
-	}
-	if (f)
-		fclose(f);
+	kept = m->code ? malloc(sizeof(*kept) + bytes) : NULL;
+	if (!kept)
+		return false;
+	kept->pid = *(pid_t *)arg;
+	kept->m = *m;
+	kept->m.file = memcpy(kept->file, m->file, bytes);
+	kept->next = mappings;
+	mappings = kept;
+	return false;
 }
 
 static const struct mapping *mapping_at(pid_t pid, uint64_t address)
 {
-	const struct mapping *m = mappings;
+	const struct kept *k = mappings;
 
-	while (m && (m->pid != pid || address < m->low || address >= m->high))
-		m = m->next;
-	return m;
-}
-
-/* The address that the file gives to a place in it; 0: none. */
-static uint64_t address_in(const struct burrow_image *image, uint64_t offset)
-{
-	const Elf64_Ehdr *head = (const void *)image->data;
-	const Elf64_Phdr *ph = (const void *)(image->data + head->e_phoff);
-	int i;
-
-	if (head->e_phoff + head->e_phnum * sizeof(*ph) > image->size)
-		return 0;
-	for (i = 0; i < head->e_phnum; i++) {
-		if (ph[i].p_type == PT_LOAD && offset >= ph[i].p_offset &&
-		    offset - ph[i].p_offset < ph[i].p_filesz)
-			return offset - ph[i].p_offset + ph[i].p_vaddr;
-	}
-	return 0;
+	while (k &&
+	       (k->pid != pid || address < k->m.low || address >= k->m.high))
+		k = k->next;
+	return k ? &k->m : NULL;
 }
 
 /* The function that an address is in, NULL: not known. */
@@ -154,11 +116,12 @@ static void name_in(const struct burrow_image *image, uint64_t address,
 }
 
 /* As the process sees it, or, where that is gone, as we do. */
-static bool open_file(struct burrow_image *image, const struct mapping *m)
+static bool open_file(struct burrow_image *image, pid_t pid,
+		      const struct mapping *m)
 {
 	char path[PATH_MAX + 32];
 
-	snprintf(path, sizeof(path), "/proc/%d/root%s", m->pid, m->file);
+	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, m->file);
 	return burrow_image_open(image, path) ||
 	       burrow_image_open(image, m->file);
 }
@@ -170,7 +133,7 @@ static void find_name(pid_t pid, uint64_t address, char *name, size_t size)
 	uint64_t offset, at;
 
 	if (!m) {
-		read_mappings(pid);
+		mapping_find(pid, keep_mapping, &pid);
 		m = mapping_at(pid, address);
 	}
 	snprintf(name, size, "0x%lx", address);
@@ -179,9 +142,9 @@ static void find_name(pid_t pid, uint64_t address, char *name, size_t size)
 	/* It is a return address: the call is before it. */
 	offset = address - 1 - m->low + m->offset;
 	snprintf(name, size, "%.200s+0x%lx", strrchr(m->file, '/') + 1, offset);
-	if (!open_file(&image, m))
+	if (!open_file(&image, pid, m))
 		return;
-	at = address_in(&image, offset);
+	at = mapping_address(&image, offset);
 	if (at)
 		name_in(&image, at, name, size);
 	burrow_image_close(&image);
@@ -208,17 +171,25 @@ const char *sites_name(pid_t pid, uint64_t address)
 	return site->name;
 }
 
-void sites_close(void)
+void sites_forget(pid_t pid)
 {
-	struct mapping *m;
-	struct site *site;
+	struct kept **map = &mappings, *kept;
+	struct site **at = &sites, *site;
 
-	while ((site = sites)) {
-		sites = site->next;
+	while ((site = *at)) {
+		if (pid && site->pid != pid) {
+			at = &site->next;
+			continue;
+		}
+		*at = site->next;
 		free(site);
 	}
-	while ((m = mappings)) {
-		mappings = m->next;
-		free(m);
+	while ((kept = *map)) {
+		if (pid && kept->pid != pid) {
+			map = &kept->next;
+			continue;
+		}
+		*map = kept->next;
+		free(kept);
 	}
 }

@@ -12,6 +12,7 @@
 /* "function (file.c:12)", "function+0x1c", "program+0x123c" or an address. */
 const char *sites_name(pid_t pid, uint64_t address);
 
-void sites_close(void);
+/* The process has ended; another one may get its number. 0: all of them. */
+void sites_forget(pid_t pid);
 
 #endif /* BURROW_TOOL_SITES_H */

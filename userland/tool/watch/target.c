@@ -14,6 +14,7 @@
 
 #include "../sysfile.h"
 #include "../tool.h"
+#include "mapping.h"
 #include "target.h"
 
 #define LIBRARY "/libburrow.so"
@@ -26,26 +27,15 @@ static const char *base_of(const char *path)
 }
 
 /* The shared library as it is mapped by a process that runs. */
-static bool find_mapped(struct target *t)
+static bool is_library(const struct mapping *m, void *arg)
 {
-	char path[64], line[PATH_MAX + 128], *at;
-	bool found = false;
-	FILE *f;
+	struct target *t = arg;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", t->pid);
-	f = fopen(path, "re");
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = 0;
-		at = strchr(line, '/');
-		if (!at || !strstr(at, LIBRARY))
-			continue;
-		snprintf(t->program, sizeof(t->program), "/proc/%d/root%s",
-			 t->pid, at);
-		found = true;
-	}
-	if (f)
-		fclose(f);
-	return found;
+	if (!strstr(m->file, LIBRARY))
+		return false;
+	snprintf(t->program, sizeof(t->program), "/proc/%d/root%s", t->pid,
+		 m->file);
+	return true;
 }
 
 int target_attach(struct target *t, pid_t pid)
@@ -62,7 +52,7 @@ int target_attach(struct target *t, pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	if (sysfile_read(path, t->name, sizeof(t->name)))
 		snprintf(t->name, sizeof(t->name), "%d", pid);
-	if (!find_mapped(t))
+	if (!mapping_find(pid, is_library, t))
 		snprintf(t->program, sizeof(t->program), "/proc/%d/exe", pid);
 	return TOOL_OK;
 }

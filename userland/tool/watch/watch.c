@@ -21,18 +21,20 @@
  * struct watch - what is loaded
  * @skel:	the object
  * @ring:	its events
- * @links:	what is attached, NULL: it is not
+ * @links:	what is attached
  * @nr_links:	length of @links
  * @module:	the module's events are among it
+ * @collectors:	the collectors' probes are all that is
  * @fn:		who gets the events
  * @arg:	its argument
  */
 struct watch {
 	struct runtime_bpf *skel;
 	struct ring_buffer *ring;
-	struct bpf_link *links[64];
+	struct bpf_link **links;
 	unsigned int nr_links;
 	bool module;
+	bool collectors;
 	watch_fn *fn;
 	void *arg;
 };
@@ -62,6 +64,26 @@ static bool is_usdt(const struct bpf_program *program)
 	return !strcmp(bpf_program__section_name(program), "usdt");
 }
 
+static bool of_collector(const struct bpf_program *program)
+{
+	return !strncmp(bpf_program__name(program), "gc_", 3);
+}
+
+/* Takes the link over. */
+static int keep_link(struct watch *w, struct bpf_link *link)
+{
+	struct bpf_link **links;
+
+	links = realloc(w->links, (w->nr_links + 1) * sizeof(*links));
+	if (!links) {
+		bpf_link__destroy(link);
+		return -ENOMEM;
+	}
+	links[w->nr_links++] = link;
+	w->links = links;
+	return 0;
+}
+
 /* "raw_tp/burrow_*": nothing to attach to without the module. */
 static bool of_module(const struct bpf_program *program)
 {
@@ -80,6 +102,8 @@ static int load(struct watch *w, pid_t pid)
 	bpf_object__for_each_program(program, w->skel->obj) {
 		if (of_module(program))
 			bpf_program__set_autoload(program, w->module);
+		if (w->collectors && !of_collector(program))
+			bpf_program__set_autoload(program, false);
 	}
 	return runtime_bpf__load(w->skel);
 }
@@ -89,20 +113,20 @@ static int attach_probes(struct watch *w, pid_t pid, const char *path)
 {
 	struct bpf_program *program;
 	struct bpf_link *link;
-	int found = 0;
+	int found = 0, err;
 
 	bpf_object__for_each_program(program, w->skel->obj) {
-		if (!is_usdt(program))
+		if (!is_usdt(program) || !bpf_program__autoload(program))
 			continue;
 		link = bpf_program__attach_usdt(program, pid, path, "burrow",
 						bpf_program__name(program),
 						NULL);
-		if (link) {
-			w->links[w->nr_links++] = link;
-			found++;
-		} else if (errno != ENOENT) {
-			return -errno;
-		}
+		if (!link && errno == ENOENT)
+			continue;
+		err = link ? keep_link(w, link) : -errno;
+		if (err)
+			return err;
+		found++;
 	}
 	return found ? 0 : -ENOENT;
 }
@@ -111,14 +135,15 @@ static int attach_events(struct watch *w)
 {
 	struct bpf_program *program;
 	struct bpf_link *link;
+	int err;
 
 	bpf_object__for_each_program(program, w->skel->obj) {
-		if (is_usdt(program) || (of_module(program) && !w->module))
+		if (is_usdt(program) || !bpf_program__autoload(program))
 			continue;
 		link = bpf_program__attach(program);
-		if (!link)
-			return -errno;
-		w->links[w->nr_links++] = link;
+		err = link ? keep_link(w, link) : -errno;
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -140,7 +165,15 @@ static int refuse(int err, const char *what, const char *path)
 	return TOOL_FAILED;
 }
 
-int watch_open(pid_t pid, const char *program, struct watch **watch)
+static int open_ring(struct watch *w)
+{
+	w->ring = ring_buffer__new(bpf_map__fd(w->skel->maps.events), on_event,
+				   w, NULL);
+	return w->ring ? 0 : -errno;
+}
+
+/* @program NULL: collectors, of no file yet. */
+static int open_watch(pid_t pid, const char *program, struct watch **watch)
 {
 	struct watch *w = calloc(1, sizeof(*w));
 	const char *what = "cannot load BPF programs";
@@ -150,21 +183,19 @@ int watch_open(pid_t pid, const char *program, struct watch **watch)
 		return refuse(err, what, program);
 	*complaint = 0;
 	libbpf_set_print(keep_complaint);
+	w->collectors = !program;
 	err = load(w, pid);
-	if (!err) {
+	if (!err && program) {
 		what = "cannot attach to probes";
 		err = attach_probes(w, pid, program);
 	}
-	if (!err) {
+	if (!err && program) {
 		what = "cannot attach to events";
 		err = attach_events(w);
 	}
 	if (!err) {
 		what = "no ring buffer";
-		w->ring = ring_buffer__new(bpf_map__fd(w->skel->maps.events),
-					   on_event, w, NULL);
-		if (!w->ring)
-			err = -errno;
+		err = open_ring(w);
 	}
 	if (err) {
 		watch_close(w);
@@ -172,6 +203,21 @@ int watch_open(pid_t pid, const char *program, struct watch **watch)
 	}
 	*watch = w;
 	return TOOL_OK;
+}
+
+int watch_open(pid_t pid, const char *program, struct watch **watch)
+{
+	return open_watch(pid, program, watch);
+}
+
+int watch_open_collectors(struct watch **watch)
+{
+	return open_watch(0, NULL, watch);
+}
+
+int watch_add(struct watch *w, const char *program)
+{
+	return attach_probes(w, -1, program);
 }
 
 int watch_poll(struct watch *w, int timeout_ms, watch_fn *fn, void *arg)
@@ -201,6 +247,7 @@ void watch_close(struct watch *w)
 
 	for (i = 0; i < w->nr_links; i++)
 		bpf_link__destroy(w->links[i]);
+	free(w->links);
 	ring_buffer__free(w->ring);
 	runtime_bpf__destroy(w->skel);
 	free(w);

@@ -27,6 +27,18 @@ typedef void watch_fn(const struct runtime_event *event, void *arg);
  */
 int watch_open(pid_t pid, const char *program, struct watch **w);
 
+/**
+ * watch_open_collectors() - begin to watch collectors only
+ * @w:		filled
+ *
+ * Of no process yet: watch_add() says of which files. Nothing else of their
+ * processes is slowed down. Return and context as watch_open().
+ */
+int watch_open_collectors(struct watch **w);
+
+/* All processes that run @program, now and later; 0 or a negative errno. */
+int watch_add(struct watch *w, const char *program);
+
 /* Hands over what there is, or waits for it; negative errno, -EINTR too. */
 int watch_poll(struct watch *w, int timeout_ms, watch_fn *fn, void *arg);
 
