@@ -4,6 +4,9 @@
  * gcverify would notice: the collector is told to forget pages or a stack, and
  * the process must end with a line.
  */
+#include <sys/mman.h>
+#include <sys/uio.h>
+
 #include "../../userland/gc/track.h"
 #include "../../userland/heap/heap.h"
 #include "gc.h"
@@ -84,7 +87,7 @@ static void move_to_new(void *arg)
 }
 
 /* True: the pointer was moved while marking went on. */
-static bool collect_beside(void (*fn)(void *))
+static bool collect_beside_with(void (*fn)(void *), void *arg)
 {
 	int64_t begin = burrow_now();
 
@@ -92,13 +95,18 @@ static bool collect_beside(void (*fn)(void *))
 	moved = 0;
 	make_list(LENGTH);
 	collect();
-	burrow_go(fn, NULL);
+	burrow_go(fn, arg);
 	while (!moved && burrow_now() - begin < 1000 * MS)
 		collect();
 	stop = 1;
 	wait_for_others();
-	CHECK(holder->next->magic == MAGIC);
 	return moved;
+}
+
+static void collect_beside(void (*fn)(void *))
+{
+	collect_beside_with(fn, NULL);
+	CHECK(holder->next->magic == MAGIC);
 }
 
 static void many_times(void (*fn)(void *))
@@ -161,13 +169,17 @@ static void run_fault(void *arg)
 	exit(burrow_run(&opts, fault->fn ? run_moving : run_holding, fault));
 }
 
+static struct outcome o;
+
+static bool ends_with(struct fault fault, const char *line)
+{
+	outcome_of(&o, run_fault, &fault);
+	return killed_by(&o, SIGABRT) && begins(&o, line);
+}
+
 static bool is_noticed(struct fault fault)
 {
-	static struct outcome o;
-
-	outcome_of(&o, run_fault, &fault);
-	return killed_by(&o, SIGABRT) &&
-	       begins(&o, "burrow: gcverify: object ");
+	return ends_with(fault, "burrow: gcverify: object ");
 }
 
 TEST(forgotten_pages_are_noticed)
@@ -191,6 +203,158 @@ TEST(a_forgotten_stack_is_noticed)
 	EXPECT_TRUE(is_noticed((struct fault){ "gcverify=1,gcfault=2", NULL }));
 	EXPECT_TRUE(is_noticed(
 		(struct fault){ "gcverify=1,gcfault=2,gcuffd=0", NULL }));
+}
+
+TEST(objects_that_are_not_allocated_marked_are_noticed)
+{
+	const char *line = "burrow: gcverify: free object ";
+
+	EXPECT_TRUE(ends_with((struct fault){ "gcverify=1,gcfault=3", NULL },
+			      line));
+	EXPECT_TRUE(ends_with(
+		(struct fault){ "gcverify=1,gcfault=3,gcuffd=0", NULL }, line));
+}
+
+/* Every way to write to a page, while it is armed. */
+#define BUFFER (64 * KIB)
+
+static char *volatile buffer;
+
+static void by_store(char *to, char with)
+{
+	*to = with;
+}
+
+static int file_with(char what)
+{
+	int fd = memfd_create("what", MFD_CLOEXEC);
+
+	CHECK(pwrite(fd, &what, 1, 0) == 1);
+	return fd;
+}
+
+static void by_read(char *to, char with)
+{
+	int fd = file_with(with);
+
+	CHECK(pread(fd, to, 1, 0) == 1);
+	close(fd);
+}
+
+static void by_burrow_read(char *to, char with)
+{
+	int fd = file_with(with);
+
+	CHECK(burrow_pread(fd, to, 1, 0) == 1);
+	close(fd);
+}
+
+static void by_process_vm_writev(char *to, char with)
+{
+	const struct iovec from = { &with, 1 }, into = { to, 1 };
+
+	CHECK(process_vm_writev(getpid(), &from, 1, &into, 1, 0) == 1);
+}
+
+static void by_dontneed(char *to, char with)
+{
+	(void)with;
+	to = (char *)((uintptr_t)to & ~4095UL);
+	CHECK(!madvise(to, 4096, MADV_DONTNEED));
+}
+
+static void fork_it(void *arg)
+{
+	pid_t pid = fork();
+
+	(void)arg;
+	if (!pid)
+		_exit(0);
+	CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
+static void by_store_after_fork(char *to, char with)
+{
+	burrow_blocking(fork_it, NULL);
+	*to = with;
+}
+
+static void (*const ways[])(char *to, char with) = {
+	by_store,	by_read,
+	by_burrow_read, by_process_vm_writev,
+	by_dontneed,	by_store_after_fork,
+};
+
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
+
+static void write_while_marking(void *arg)
+{
+	void (*way)(char *to, char with) = ways[(size_t)arg];
+
+	wait_for_marking();
+	way(buffer + BUFFER / 2, 1);
+	moved += marks();
+	while (!get(&stop))
+		burrow_yield();
+}
+
+/* True: it was written while marking went on. */
+static bool write_beside(size_t way)
+{
+	memset(buffer, 2, BUFFER);
+	return collect_beside_with(write_while_marking, (void *)way);
+}
+
+static void open_buffer(void)
+{
+	buffer = burrow_alloc(BUFFER);
+	/* Old ones are armed. */
+	collect();
+}
+
+TEST_GC(all_ways_to_write_are_reported)
+{
+	size_t i;
+
+	open_buffer();
+	for (i = 0; i < WAYS; i++)
+		write_beside(i);
+	buffer = NULL;
+	first = NULL;
+	holder = NULL;
+}
+
+static int write_some_way(void *arg)
+{
+	int i;
+
+	open_buffer();
+	for (i = 0; i < 50; i++)
+		write_beside((size_t)arg);
+	return 0;
+}
+
+static void run_some_way(void *arg)
+{
+	struct burrow_options opts = { .size = sizeof(opts), .procs = 2 };
+
+	setenv("BURROW_DEBUG", "gcverify=1,gcfault=4", 1);
+	exit(burrow_run(&opts, write_some_way, arg));
+}
+
+/* Had it not been reported, gcverify would have said so. */
+TEST(writes_that_are_not_reported_are_noticed)
+{
+	size_t i;
+
+	if (!is_tracked())
+		SKIP(return, "no writes are tracked here");
+	for (i = 0; i < WAYS; i++) {
+		outcome_of(&o, run_some_way, (void *)i);
+		EXPECT_TRUE(killed_by(&o, SIGABRT));
+		EXPECT_TRUE(begins(&o, "burrow: gcverify: page "));
+		EXPECT_TRUE(says(&o, ", and userfaultfd did not say so\n"));
+	}
 }
 
 TEST_HARNESS_MAIN

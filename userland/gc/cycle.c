@@ -38,6 +38,7 @@
 #include "ephemeron.h"
 #include "escape.h"
 #include "gc.h"
+#include "hashes.h"
 #include "heapdump.h"
 #include "stop.h"
 #include "track.h"
@@ -82,12 +83,28 @@ static void arm(char *low, char *high, void *arg)
 
 	if (s->tracker && s->tracker->arm(low, high))
 		s->tracker = NULL;
+	if (s->tracker && s->cycle->config->verify)
+		burrow_hashes_take(low, high);
+}
+
+/* For gcverify. They are armed again if this was no last harvest and no failed one. */
+static void is_written(const struct state *s, const char *low, const char *high)
+{
+	if (!s->cycle->config->verify)
+		return;
+	if (s->last || s->failed)
+		burrow_hashes_forget(low, high);
+	else
+		burrow_hashes_take(low, high);
 }
 
 static void rescan(char *low, char *high, void *arg)
 {
 	struct state *s = arg;
 
+	if (has_fault(s, GC_FAULT_TRACK))
+		return;
+	is_written(s, low, high);
 	s->dirty += high - low;
 	if (!has_fault(s, GC_FAULT_PAGE))
 		burrow_mark_rescan(&s->marker, low, high);
@@ -204,6 +221,8 @@ static void finish(void *arg)
 	/* Nobody asks again: armed pages would take faults for nothing. */
 	s->last = true;
 	s->cycle->dirty = harvest_all(s);
+	if (s->cycle->config->verify)
+		burrow_hashes_check(s->tracker->name);
 	grey_roots(s);
 	mark_all(s);
 	mark_end(s);
@@ -303,6 +322,8 @@ void burrow_cycle_run(struct burrow_cycle *c,
 		     c->before);
 	burrow_heap_count(c->heap, &counts);
 	c->allocated = counts.allocated;
+	if (c->config->verify)
+		burrow_hashes_open();
 	if (tracker)
 		burrow_heap_tracked(c->heap, arm, &s);
 	if (s.tracker)
@@ -313,6 +334,8 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	c->allocated = counts.allocated - c->allocated;
 	c->live = counts.live;
 	burrow_escape_tell();
+	if (c->config->verify)
+		burrow_hashes_close();
 	c->mark_ns = burrow_now() - c->at;
 	c->cpu_ns += cpu_now() - cpu;
 	BURROW_PROBE(gc_mark_done, c->number, c->live, burrow_assist_ns());

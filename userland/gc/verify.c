@@ -158,11 +158,26 @@ static void entry(void *arg, void *map, void *key, void *value)
 	reach(o, value);
 }
 
+/* What they will hand out is allocated already. */
+static void check_caches(struct burrow_heap *heap)
+{
+	const void *white = burrow_heap_not_black(heap);
+
+	if (!white)
+		return;
+	burrow_print(
+		STDERR_FILENO,
+		"burrow: gcverify: free object %lx of a cache is not marked\n",
+		(unsigned long)white);
+	abort();
+}
+
 void burrow_verify(struct burrow_heap *heap)
 {
 	struct oracle o = { .heap = heap };
 	size_t count;
 
+	check_caches(heap);
 	grow(&o, ROOM_FIRST);
 	burrow_roots_each(root, &o);
 	burrow_weak_roots(root, &o);

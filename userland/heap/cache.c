@@ -191,7 +191,7 @@ static bool run_take(struct burrow_heap_cache *cache, struct burrow_run *run,
 	clear(span, info->size, at, n);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	bits_set(heap->allocs, span->bits, at, n);
-	if (heap->marking) {
+	if (heap->marking && !burrow_unlikely(heap->white)) {
 		bits_set(heap->marks, span->bits, at, n);
 		span->black = true;
 	}
@@ -257,6 +257,8 @@ static void run_blacken(struct burrow_heap_cache *cache, struct burrow_run *run)
 {
 	char *cur = __atomic_load_n(&run->cur, __ATOMIC_RELAXED);
 
+	if (cache->heap->white)
+		return;
 	bits_set(cache->heap->marks, run->span->bits,
 		 (cur - run->span->start) / run->size,
 		 (run->end - cur) / run->size);
@@ -266,6 +268,23 @@ static void run_blacken(struct burrow_heap_cache *cache, struct burrow_run *run)
 void burrow_caches_mark_begin(struct burrow_heap *heap)
 {
 	each_run(heap, run_blacken);
+}
+
+const void *burrow_heap_not_black(struct burrow_heap *heap)
+{
+	const struct burrow_heap_cache *cache;
+	const struct burrow_run *run;
+	const char *at;
+
+	for (cache = heap->caches; cache; cache = cache->next) {
+		for (run = cache->run; run < cache->run + BURROW_BINS; run++) {
+			for (at = run->cur; run->span && at < run->end;
+			     at += run->size)
+				if (!burrow_heap_is_marked(heap, at))
+					return at;
+		}
+	}
+	return NULL;
 }
 
 static void run_sweep(struct burrow_heap_cache *cache, struct burrow_run *run)

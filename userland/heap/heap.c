@@ -179,6 +179,7 @@ int burrow_heap_open(struct burrow_heap **out,
 	heap->source = &burrow_heap_mmap;
 	heap->poison = options->poison;
 	heap->check = options->check;
+	heap->white = options->white;
 	heap->hooks = options->hooks;
 	heap->trigger = UINT64_MAX;
 	heap->limit = UINT64_MAX;

@@ -79,11 +79,13 @@ struct burrow_heap_hooks {
  * struct burrow_heap_options - how a heap is to be
  * @poison:	what is swept is filled with 0xdb
  * @check:	tell of pointers in words that a type declares none
+ * @white:	for tests: objects are not allocated marked, as they should be
  * @hooks:	the collector's, or NULL
  */
 struct burrow_heap_options {
 	bool poison;
 	bool check;
+	bool white;
 	const struct burrow_heap_hooks *hooks;
 };
 
@@ -163,6 +165,12 @@ void burrow_heap_each(struct burrow_heap *heap,
 void burrow_heap_mark_begin(struct burrow_heap *heap);
 void burrow_heap_mark_end(struct burrow_heap *heap);
 bool burrow_heap_marking(const struct burrow_heap *heap);
+
+/*
+ * In a stop while marking: a free object that a cache will hand out and that is
+ * not marked: it would be free for others, too. NULL: there is none.
+ */
+const void *burrow_heap_not_black(struct burrow_heap *heap);
 
 /*
  * Sweeps about @bytes of spans. False: nothing was left. From any thread; several

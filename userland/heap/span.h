@@ -309,6 +309,7 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @source:	of memory
  * @poison:	options
  * @check:	options
+ * @white:	options
  * @marking:	between mark_begin and mark_end; written with nobody inside
  * @lock:	over caches and blocks of markers
  * @caches:	all of them
@@ -344,6 +345,7 @@ struct burrow_heap {
 	const struct burrow_heap_source *source;
 	bool poison;
 	bool check;
+	bool white;
 	bool marking;
 	pthread_mutex_t lock;
 	struct burrow_heap_cache *caches;

@@ -447,6 +447,7 @@ static int open_heap(struct burrow_runtime *rt)
 	const struct burrow_heap_options options = {
 		.poison = rt->config.heap_poison,
 		.check = rt->config.heap_check,
+		.white = rt->config.gc.fault == GC_FAULT_BLACK,
 		.hooks = &burrow_gc_hooks,
 	};
 	int ret;
