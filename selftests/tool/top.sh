@@ -151,6 +151,20 @@ like "and it is said" "$(cat "$tmp/err")" "process $$ does not use Burrow"
 "$burrow" top --batch -n 1 >/dev/full 2>"$tmp/err" </dev/null
 is "a full device: status" $? 1
 
+if has_module && [ -d /sys/kernel/debug/burrow ]; then
+	BURROW_BACKEND=kmod start "$watched" $count 4 0 0 60000
+	check "module: all goroutines are seen" wait_for $pid ".rows[0].goroutines == $count + 1"
+	is "module: stacks, as it says" "$(json '.rows[0].stack')" \
+		"$(cat /sys/kernel/debug/burrow/$pid-*/stats | awk '$1 == "stack_bytes" { print $2 }')"
+	is "module: pool" "$(json '.rows[0].pool')" \
+		"$(cat /sys/kernel/debug/burrow/$pid-*/stats | awk '$1 == "pool_bytes" { print $2 }')"
+	all=$(json '.rows[0].stack')
+	rows_of $pid --by goroutine
+	holds "module: each goroutine has its part" \
+		"$(json '[.rows[].stack] | add') <= $all && $(json '[.rows[].stack] | add') >= $count * 4 * 4096"
+	end $pid
+fi
+
 # The module's figures, as it would write them, where there is none to write them.
 if [ "$(id -u)" != 0 ] || [ -d /sys/kernel/debug/burrow ]; then
 	skip "debugfs: not root, or the module's own is there"

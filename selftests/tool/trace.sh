@@ -67,6 +67,45 @@ counts() {
 counts "linked statically" "$watched"
 LD_LIBRARY_PATH=$top/build counts "linked with the shared library" "$shared"
 
+# Times that goroutines waited for a processor, and who.
+"$burrow" stat --json "$watched" $count 1 >"$tmp/both" 2>"$tmp/err" </dev/null
+grep -v '^created ' "$tmp/both" >"$tmp/out"
+is "queued: all are in the histogram" "$(json '[.queued.buckets[].count] | add')" "$(json .queued.count)"
+is "queued: it is in order" \
+	"$(json '[.queued.buckets[].to_ns] | . == sort and length == (unique | length)')" true
+holds "queued: the longest is in the last bucket" \
+	"$(json '.queued.buckets[-1].to_ns') >= $(json .queued.max_ns)"
+is "queued: those that waited longest are no more than ten" "$(json '.queued_longest | length')" 10
+is "queued: the longest first" "$(json '[.queued_longest[].ns] | . == (sort | reverse)')" true
+holds "queued: none waited longer than all together" \
+	"$(json '[.queued_longest[].ns] | add') <= $(json .queued.sum_ns)"
+holds "queued: nor less than the longest time" \
+	"$(json '.queued_longest[0].ns') >= $(json .queued.max_ns)"
+
+# What is told while the tool stands still finds no room after a while.
+"$burrow" stat --json "$watched" 40000 1 0 0 1000 >"$tmp/both" 2>"$tmp/err" </dev/null &
+tool=$!
+for _ in {1..200}; do
+	child=$(pgrep -P $tool -f "$watched 40000")
+	[ -n "$child" ] && [ "$(readlink "/proc/$child/exe")" = "$watched" ] && break
+	sleep 0.02
+done
+kill -STOP $tool
+for _ in {1..1000}; do
+	grep -q '^State:.Z' "/proc/$child/status" && break
+	sleep 0.1
+done
+kill -CONT $tool
+wait $tool
+is "lost events: status" $? 0
+grep -v '^created ' "$tmp/both" >"$tmp/out"
+holds "lost events: how many" "$(json .lost) > 0"
+like "lost events: it is said" "$(cat "$tmp/err")" "$(json .lost) events were lost"
+holds "lost events: of each kind none is told twice" \
+	"$(json .created) <= 40001 && $(json .ended) <= 40000"
+holds "lost events: what is missing is what was lost, of these at least" \
+	"80001 - $(json .created) - $(json .ended) <= $(json .lost)"
+
 run stat "$watched" $count 1
 like "stat: text: goroutines" "$(cat "$tmp/out")" "^ +$((count + 1))  goroutines started$"
 like "stat: text: waits" "$(cat "$tmp/out")" "^ +$count  waits: semaphore acquire, together [0-9.]+ ms$"

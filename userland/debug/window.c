@@ -9,8 +9,8 @@
 #include "../sched/goroutine.h"
 #include "window.h"
 
-#define ENTRY(name, of, field)                                        \
-	[BURROW_FIELD_##name] = { offsetof(struct of, field),         \
+#define ENTRY(name, of, field)                                \
+	[BURROW_FIELD_##name] = { offsetof(struct of, field), \
 				  sizeof(((struct of *)NULL)->field) },
 
 struct burrow_window burrow_window

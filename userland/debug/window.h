@@ -56,9 +56,7 @@
 
 #define BURROW_FIELD_ENUM(name, of, field) BURROW_FIELD_##name,
 
-enum burrow_field {
-	BURROW_WINDOW_FIELDS(BURROW_FIELD_ENUM) BURROW_FIELDS
-};
+enum burrow_field { BURROW_WINDOW_FIELDS(BURROW_FIELD_ENUM) BURROW_FIELDS };
 
 /**
  * struct burrow_window - the table

@@ -38,6 +38,23 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	}
 }
 
+/* How many were not longer than a time, and longer than the one before. */
+static struct json_object *buckets_json(const struct hist *h)
+{
+	struct json_object *all = json_object_new_array(), *o;
+	unsigned int i;
+
+	for (i = 0; i < HIST_BUCKETS; i++) {
+		if (!h->buckets[i])
+			continue;
+		o = json_object_new_object();
+		json_add_number(o, "to_ns", hist_bound(i));
+		json_add_number(o, "count", h->buckets[i]);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
 static struct json_object *hist_json(const struct hist *h)
 {
 	struct json_object *o = json_object_new_object();
@@ -47,6 +64,7 @@ static struct json_object *hist_json(const struct hist *h)
 	json_add_number(o, "p50_ns", hist_percentile(h, 50));
 	json_add_number(o, "p99_ns", hist_percentile(h, 99));
 	json_add_number(o, "max_ns", h->max);
+	json_object_object_add(o, "buckets", buckets_json(h));
 	return o;
 }
 
@@ -90,6 +108,21 @@ static struct json_object *calls_json(const struct model *m)
 	return all;
 }
 
+static struct json_object *longest_json(const struct model *m)
+{
+	struct json_object *all = json_object_new_array(), *o;
+	const struct model_wait *w = m->longest;
+
+	for (; w < m->longest + MODEL_LONGEST && w->ns; w++) {
+		o = json_object_new_object();
+		json_add_number(o, "goroutine", w->goroutine);
+		json_add_text(o, "name", w->name);
+		json_add_number(o, "ns", w->ns);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
 static struct json_object *collector_json(const struct collector *c)
 {
 	struct json_object *o = json_object_new_object();
@@ -122,6 +155,7 @@ static int print_json(struct session *s)
 	json_add_number(o, "yields", m->yields);
 	json_add_number(o, "processors_lost", m->lost);
 	json_object_object_add(o, "queued", hist_json(&m->queued));
+	json_object_object_add(o, "queued_longest", longest_json(m));
 	json_object_object_add(o, "waits", reasons_json(m));
 	json_object_object_add(o, "syscalls", calls_json(m));
 	json_object_object_add(o, "grown", count_json(&m->grown, "bytes"));
@@ -161,6 +195,16 @@ static void line_of_bytes(const char *what, const struct model_count *c)
 	if (c->times)
 		printf("%15lu  %s, KiB: %lu\n", c->times, what,
 		       c->amount >> 10);
+}
+
+/* Three are enough to read; JSON has more. */
+static void print_longest(const struct model *m)
+{
+	const struct model_wait *w = m->longest;
+
+	for (; w < m->longest + 3 && w->ns; w++)
+		printf("%15.3f  ms that goroutine %lu%s%s waited for a processor\n",
+		       w->ns / 1e6, w->goroutine, *w->name ? " " : "", w->name);
 }
 
 static void print_waits(struct model *m)
@@ -212,6 +256,7 @@ static void print_text(struct session *s)
 	line("yields", m->yields, "");
 	line("processors taken from one in C code", m->lost, "");
 	line_of_times("waits for a processor", &m->queued);
+	print_longest(m);
 	print_waits(m);
 	print_calls(m);
 	line_of_bytes("growths of stacks", &m->grown);

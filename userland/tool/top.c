@@ -264,8 +264,9 @@ static bool can_show(const struct top *top)
 	if (!pid || (p && p->uses))
 		return true;
 	if (top->all.refused)
-		tool_say("process %d may not be looked at (see ptrace(2)): root may",
-			 pid);
+		tool_say(
+			"process %d may not be looked at (see ptrace(2)): root may",
+			pid);
 	else if (!p)
 		tool_say("there is no process %d", pid);
 	else
@@ -324,7 +325,8 @@ static void parse_number(struct arguments *args, int key, const char *text,
 		args->delay = strtod(text, &end);
 		if (!(args->delay >= 0.1) || *end)
 			argp_error(state,
-				   "no number of seconds from 0.1 on: %s", text);
+				   "no number of seconds from 0.1 on: %s",
+				   text);
 	} else {
 		args->rounds = strtoul(text, &end, 10);
 		if (!args->rounds || *text == '-' || *end)

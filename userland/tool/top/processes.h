@@ -14,8 +14,6 @@
 #include "../watch/collector.h"
 #include "../watch/window.h"
 
-
-
 /**
  * struct process - one that is there
  * @next:	list

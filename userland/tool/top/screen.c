@@ -86,8 +86,9 @@ static void put_footer(const struct screen *s, const struct table *t)
 		snprintf(
 			line, sizeof(line),
 			"q quit  p processes  g goroutines  s sites  < > sort: %s%s  r reverse  / filter%s%s",
-			t->columns[t->sort].key, t->reverse ? " (reversed)" : "",
-			*t->filter ? ": " : "", t->filter);
+			t->columns[t->sort].key,
+			t->reverse ? " (reversed)" : "", *t->filter ? ": " : "",
+			t->filter);
 	put_line(LINES - 1, line);
 }
 

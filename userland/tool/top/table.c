@@ -92,8 +92,7 @@ static int compare(const void *a, const void *b, void *arg)
 	unsigned int c;
 	int way;
 
-	way = compare_cells(t, t->sort, &x->cells[t->sort],
-			    &y->cells[t->sort]);
+	way = compare_cells(t, t->sort, &x->cells[t->sort], &y->cells[t->sort]);
 	for (c = 0; !way && c < t->nr_columns; c++)
 		way = -compare_cells(t, c, &x->cells[c], &y->cells[c]);
 	return way;

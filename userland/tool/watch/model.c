@@ -122,6 +122,20 @@ static struct model_goroutine *find(struct model *m,
 	return g;
 }
 
+/* Nothing more will come of it: it is among those that waited longest, or not. */
+static void weigh(struct model *m, const struct model_goroutine *g)
+{
+	struct model_wait *w = &m->longest[MODEL_LONGEST - 1];
+
+	if (g->ns[MODEL_RUNNABLE] <= w->ns)
+		return;
+	for (; w > m->longest && w[-1].ns < g->ns[MODEL_RUNNABLE]; w--)
+		*w = w[-1];
+	w->goroutine = g->id;
+	w->ns = g->ns[MODEL_RUNNABLE];
+	memcpy(w->name, g->name, sizeof(w->name));
+}
+
 static void forget(struct model *m, struct model_goroutine *g)
 {
 	struct model_goroutine **at = &m->table[place(g->pid, g->id, m->size)];
@@ -271,6 +285,7 @@ void model_event(const struct runtime_event *e, void *arg)
 		return;
 	if (e->kind == EVENT_GO_END) {
 		leave(m, g, e->time_ns);
+		weigh(m, g);
 		forget(m, g);
 		return;
 	}
@@ -296,6 +311,7 @@ static void end_one(struct model_goroutine *g, void *arg)
 	struct model *m = arg;
 
 	enter(m, g, g->state, m->end_ns);
+	weigh(m, g);
 }
 
 void model_end(struct model *m)

@@ -75,6 +75,20 @@ struct model_count {
 	uint64_t amount;
 };
 
+#define MODEL_LONGEST 10
+
+/**
+ * struct model_wait - of a goroutine, for processors
+ * @goroutine:	its number
+ * @name:	of it, or empty
+ * @ns:		how long together
+ */
+struct model_wait {
+	uint64_t goroutine;
+	char name[EVENT_TEXT];
+	uint64_t ns;
+};
+
 /**
  * struct model - all that is known
  * @table:	goroutines by number, chained
@@ -86,6 +100,8 @@ struct model_count {
  * @yields:	of the parks, those that only let others run
  * @lost:	of the parks, those of who had lost the processor
  * @queued:	times from ready to running
+ * @longest:	who waited longest for processors, the longest first; complete after
+ *		model_end()
  * @collector:	what that did, of all processes
  * @reasons:	what was waited for, and how long; the last takes all others
  * @calls:	long system calls by number, the last takes all others
@@ -107,6 +123,7 @@ struct model {
 	uint64_t yields;
 	uint64_t lost;
 	struct hist queued;
+	struct model_wait longest[MODEL_LONGEST];
 	struct collector collector;
 	struct model_count reasons[MODEL_REASONS];
 	struct model_count calls[MODEL_CALLS];

@@ -387,8 +387,9 @@ long window_each(const struct window *w, long max,
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", w->pid);
 	walk.pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	walk.clock = (burrow_now() - (int64_t)v[BURROW_FIELD_RUNTIME_STARTED_AT]) /
-		     1000000;
+	walk.clock =
+		(burrow_now() - (int64_t)v[BURROW_FIELD_RUNTIME_STARTED_AT]) /
+		1000000;
 	slab = v[BURROW_FIELD_RUNTIME_SLABS];
 	for (i = 0; i < SLABS && slab && walk.left; i++) {
 		if (!peek_fields(w, slab, BURROW_FIELD_SLAB_NEXT,
