@@ -237,6 +237,52 @@ TEST(limit_squeeze)
 	EXPECT_LE(s.peak, 170 * MIB);
 }
 
+/* Young cycles keep to the goal of the last full one, and are not for ever. */
+TEST(young_ones_are_followed_by_a_full_one)
+{
+	struct burrow_pacer p;
+	struct burrow_pacer_end end = { .live = 100 * MIB };
+	int n;
+
+	burrow_pacer_open(&p, 100, 0);
+	burrow_pacer_cycle(&p, &end);
+	end.young = true;
+	for (n = 0; !p.full; n++) {
+		end.live += 128 * KIB;
+		burrow_pacer_cycle(&p, &end);
+		EXPECT_EQ(200 * MIB, p.goal);
+	}
+	EXPECT_GE(n, 16);
+	EXPECT_LE(n, 64);
+	end.young = false;
+	end.live = 100 * MIB;
+	burrow_pacer_cycle(&p, &end);
+	EXPECT_FALSE(p.full);
+	end.young = true;
+	end.live = 160 * MIB;
+	burrow_pacer_cycle(&p, &end);
+	EXPECT_TRUE(p.full);
+	EXPECT_EQ(200 * MIB, p.goal);
+	/* All of it stayed. */
+	end.live = 200 * MIB;
+	burrow_pacer_cycle(&p, &end);
+	EXPECT_TRUE(p.full);
+	EXPECT_GE(p.goal, 220 * MIB);
+	EXPECT_LE(p.goal, 230 * MIB);
+}
+
+TEST(near_the_limit_all_are_full)
+{
+	struct burrow_pacer p;
+	struct burrow_pacer_end end = { .live = 100 * MIB };
+
+	burrow_pacer_open(&p, 100, 150 * MIB);
+	burrow_pacer_cycle(&p, &end);
+	EXPECT_TRUE(p.full);
+	burrow_pacer_set(&p, 100, 400 * MIB);
+	EXPECT_FALSE(p.full);
+}
+
 /* Numbers at the ends of their range. */
 TEST(extremes)
 {

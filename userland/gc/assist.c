@@ -106,6 +106,17 @@ static struct helper *take_helper(void)
 	return NULL;
 }
 
+bool burrow_assist_busy(void)
+{
+	int i;
+
+	for (i = 0; i < HELPERS; i++) {
+		if (__atomic_load_n(&helpers[i].busy, __ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
 static void mark_some(size_t bytes)
 {
 	struct helper *helper = bytes ? take_helper() : NULL;

@@ -14,6 +14,9 @@ void burrow_assist_close(void);
 /* Who marks says how many bytes it has marked in this cycle. */
 void burrow_assist_marked(uint64_t bytes);
 
+/* Somebody who helps has what is grey in hand. */
+bool burrow_assist_busy(void);
+
 /* How long goroutines have marked in this cycle, all of them together. */
 int64_t burrow_assist_ns(void);
 

@@ -105,12 +105,14 @@ static void enlist(struct goroutine *g, void *arg)
 	w->g = g;
 	pthread_mutex_lock(&gc->lock);
 	w->ticket = ask();
+	if (w->full)
+		gc->full = w->ticket;
 	w->next = gc->waiters;
 	gc->waiters = w;
 	pthread_mutex_unlock(&gc->lock);
 }
 
-/* A full cycle that begins after this. Inside. */
+/* A cycle that begins after this. Inside. */
 static struct burrow_thread *wait_with(struct burrow_thread *self,
 				       struct burrow_gc_waiter *w)
 {
@@ -122,9 +124,10 @@ static struct burrow_thread *wait_with(struct burrow_thread *self,
 	return self;
 }
 
-static struct burrow_thread *wait_for_cycle(struct burrow_thread *self)
+static struct burrow_thread *wait_for_cycle(struct burrow_thread *self,
+					    bool full)
 {
-	struct burrow_gc_waiter w = { .fd = -1 };
+	struct burrow_gc_waiter w = { .full = full, .fd = -1 };
 
 	return wait_with(self, &w);
 }
@@ -162,11 +165,13 @@ static struct burrow_thread *soon(struct burrow_thread *self, size_t bytes)
 			    stress ||
 		    is_blocking(self))
 			return self;
-		return wait_for_cycle(self);
+		return wait_for_cycle(self, false);
 	}
 	if (__atomic_load_n(&gc->wanted, __ATOMIC_RELAXED) !=
 	    __atomic_load_n(&gc->done, __ATOMIC_RELAXED))
 		return help(self, bytes);
+	if (!is_blocking(self) && burrow_collector_try(self))
+		return self;
 	pthread_mutex_lock(&gc->lock);
 	burrow_collector_start();
 	pthread_mutex_unlock(&gc->lock);
@@ -179,7 +184,7 @@ static bool collect(struct burrow_thread **self, size_t bytes)
 	(void)bytes;
 	if (is_blocking(*self))
 		return false;
-	*self = wait_for_cycle(*self);
+	*self = wait_for_cycle(*self, true);
 	return true;
 }
 
@@ -199,7 +204,7 @@ static int wait_in_call(const char *call, bool release)
 		gc->release = true;
 		pthread_mutex_unlock(&gc->lock);
 	}
-	burrow_leave(wait_for_cycle(self));
+	burrow_leave(wait_for_cycle(self, true));
 	return 0;
 }
 
@@ -216,7 +221,7 @@ int burrow_release_memory(void)
 int burrow_heap_dump(int fd)
 {
 	struct burrow_thread *self = burrow_enter_try("burrow_heap_dump");
-	struct burrow_gc_waiter w = { .fd = fd };
+	struct burrow_gc_waiter w = { .full = true, .fd = fd };
 
 	if (!self)
 		return -EPERM;
@@ -257,7 +262,7 @@ static struct burrow_gc_waiter *take_waiters(void)
 	return taken;
 }
 
-static void wake_all(struct burrow_gc_waiter *w)
+void burrow_collector_wake(struct burrow_gc_waiter *w)
 {
 	struct burrow_gc_waiter *next;
 
@@ -287,6 +292,7 @@ static void account(const struct burrow_cycle *c,
 		    const struct burrow_heap_counts *counts)
 {
 	const struct burrow_pacer_end end = {
+		.young = c->young,
 		.live = c->live + gc->external,
 		.roots = burrow_roots_count.stacks + burrow_roots_count.statics,
 		.overhead = stack_bytes() + counts->tables,
@@ -298,8 +304,10 @@ static void account(const struct burrow_cycle *c,
 		burrow_collector_paused(c->pauses[i]);
 	gc->cpu += c->cpu_ns;
 	gc->external_low = gc->external;
-	gc->dead = c->peak > c->live ? c->peak - c->live : 0;
+	__atomic_store_n(&gc->dead, c->peak > c->live ? c->peak - c->live : 0,
+			 __ATOMIC_RELAXED);
 	__atomic_store_n(&gc->live, c->live, __ATOMIC_RELAXED);
+	gc->marked = c->marked;
 	__atomic_store_n(&gc->allocated, counts->allocated, __ATOMIC_RELAXED);
 	burrow_pacer_cycle(&gc->pacer, &end);
 }
@@ -315,7 +323,7 @@ static void trace(const struct burrow_cycle *c)
 
 	burrow_print(
 		STDERR_FILENO,
-		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P%s\n",
+		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P%s%s\n",
 		c->number, (c->at - burrow_runtime.started_at) / 1000000,
 		c->pauses[0] / 1000, beside / 1000, c->pauses[1] / 1000,
 		c->pauses_cpu[0] / 1000, c->pauses_cpu[1] / 1000,
@@ -323,45 +331,64 @@ static void trace(const struct burrow_cycle *c)
 		c->goal == UINT64_MAX ? 0 : c->goal >> 10, n->stacks >> 10,
 		(n->statics + n->others) >> 10, c->rounds, c->dirty,
 		burrow_stop_count(), burrow_runtime.nr_procs,
-		c->forced ? " (forced)" : "");
+		c->young ? " (young)" : "", c->forced ? " (forced)" : "");
 }
 
-/* Under the lock, which is dropped meanwhile; gc->begun is its number. */
-static void run_cycle(void)
+void burrow_collector_begin(struct burrow_cycle *c)
 {
-	struct burrow_cycle c = {
-		.heap = gc->heap,
-		.config = &gc->config,
-		.number = gc->begun,
-		.forced = gc->waiters || gc->config.stress,
-		.goal = gc->pacer.goal,
-		.dumps = take_dumps(gc->begun),
-	};
-	struct burrow_heap_counts counts;
-	struct burrow_gc_waiter *woken;
-
+	gc->begun = c->number;
+	c->dumps = take_dumps(c->number);
 	burrow_collector_set_trigger();
-	pthread_mutex_unlock(&gc->lock);
-	c.before = burrow_collector_heap();
-	burrow_trim_cycle_begin();
-	burrow_cycle_run(&c, gc->tracker);
-	burrow_trim_cycle_end();
-	c.peak = burrow_collector_heap();
+}
+
+struct burrow_gc_waiter *burrow_collector_end(struct burrow_cycle *c)
+{
+	struct burrow_heap_counts counts;
+
+	c->peak = burrow_collector_heap();
 	burrow_heap_count(gc->heap, &counts);
-	if (c.forced)
+	account(c, &counts);
+	__atomic_store_n(&gc->done, c->number, __ATOMIC_RELAXED);
+	burrow_collector_set_trigger();
+	if (gc->config.trace)
+		trace(c);
+	return take_waiters();
+}
+
+/* Without the lock. */
+static void work(struct burrow_cycle *c, bool handed)
+{
+	burrow_trim_cycle_begin();
+	if (handed)
+		burrow_cycle_go_on(c, gc->tracker);
+	else
+		burrow_cycle_run(c, gc->tracker);
+	burrow_trim_cycle_end();
+	if (c->forced)
 		burrow_heap_sweep_all(gc->heap);
 	burrow_weak_run();
+}
+
+/* Under the lock, which is dropped meanwhile. */
+static void run_cycle(void)
+{
+	struct burrow_gc_waiter *woken;
+	struct burrow_cycle c = gc->cycle;
+	bool handed = gc->handed;
+
+	gc->handed = false;
+	if (!handed) {
+		burrow_collector_plan(&c);
+		burrow_collector_begin(&c);
+	}
+	pthread_mutex_unlock(&gc->lock);
+	work(&c, handed);
 	pthread_mutex_lock(&gc->lock);
-	account(&c, &counts);
-	gc->done = c.number;
-	burrow_collector_set_trigger();
-	woken = take_waiters();
-	if (gc->config.trace)
-		trace(&c);
+	woken = burrow_collector_end(&c);
 	pthread_mutex_unlock(&gc->lock);
 	if (c.forced)
 		burrow_gc_swept();
-	wake_all(woken);
+	burrow_collector_wake(woken);
 	pthread_mutex_lock(&gc->lock);
 }
 
@@ -384,19 +411,36 @@ static void open_tracker(void)
 	gc->tracker = *t;
 }
 
+/* Under the lock. */
+static bool has_cycle(void)
+{
+	return gc->wanted > gc->done && !gc->elsewhere;
+}
+
+static void run_cleanups(void)
+{
+	gc->cleanups = false;
+	pthread_mutex_unlock(&gc->lock);
+	burrow_weak_run();
+	pthread_mutex_lock(&gc->lock);
+}
+
 static void *collector_main(void *arg)
 {
 	(void)arg;
 	open_tracker();
 	pthread_mutex_lock(&gc->lock);
+	gc->ready = true;
 	while (!gc->quit) {
-		if (gc->wanted > gc->done) {
-			gc->begun++;
+		if (has_cycle())
 			run_cycle();
-		} else if (!burrow_collector_tidy() && !gc->quit &&
-			   gc->wanted == gc->done)
+		else if (gc->cleanups)
+			run_cleanups();
+		else if (!burrow_collector_tidy() && !gc->quit &&
+			 !has_cycle() && !gc->cleanups)
 			pthread_cond_wait(&gc->wake, &gc->lock);
 	}
+	gc->ready = false;
 	pthread_mutex_unlock(&gc->lock);
 	if (gc->tracker)
 		gc->tracker->close();
@@ -454,7 +498,12 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->config = *config;
 	gc->heap = heap;
 	gc->manned = false;
+	gc->ready = false;
+	gc->elsewhere = false;
+	gc->handed = false;
+	gc->cleanups = false;
 	gc->quit = false;
+	gc->cpus = burrow_cpus();
 	gc->wanted = 0;
 	gc->begun = 0;
 	gc->done = 0;
@@ -464,7 +513,9 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->pause_max = 0;
 	gc->pause_total = 0;
 	gc->cpu = 0;
+	gc->full = 0;
 	gc->live = 0;
+	gc->marked = 0;
 	gc->allocated = 0;
 	gc->external = 0;
 	gc->external_low = 0;

@@ -21,6 +21,7 @@ struct goroutine;
  * @next:	of the list
  * @g:		who
  * @ticket:	for which
+ * @full:	that is to be a full one
  * @fd:		where to write a heap dump to; -1: none is wanted
  * @result:	of that
  * @next_dump:	of those who want one of the same cycle
@@ -29,6 +30,7 @@ struct burrow_gc_waiter {
 	struct burrow_gc_waiter *next;
 	struct goroutine *g;
 	uint64_t ticket;
+	bool full;
 	int fd;
 	int result;
 	struct burrow_gc_waiter *next_dump;
@@ -41,9 +43,15 @@ struct burrow_gc_waiter {
  * @config:	of this run; percent and limit may change
  * @pacer:	when the next cycle begins
  * @manned:	the thread is there
+ * @ready:	and knows how writes are tracked
+ * @elsewhere:	a goroutine runs a cycle
+ * @handed:	it has begun one that the thread is to go on with: @cycle
+ * @cleanups:	some are due, of one that a goroutine ran
  * @quit:	it is to end
+ * @cpus:	that the process may use
  * @wanted:	number of the last cycle that is wanted
  * @begun:	number of the last that began
+ * @full:	cycles up to this number are full
  * @done:	number of the last that is complete
  * @release:	after the next one all free memory goes to the system
  * @waiters:	goroutines
@@ -51,14 +59,16 @@ struct burrow_gc_waiter {
  * @pause_total: all stops
  * @cpu:	nanoseconds of the thread's CPU time
  * @live:	bytes of heap after the last cycle
+ * @marked:	of these by the last cycle
  * @allocated:	heap's count of bytes allocated then; both atomic
  * @external:	bytes that the program says it has outside; atomic
  * @external_low: the least that was since the last cycle
  * @goal:	of the pacer; atomic
  * @trigger:	of the pacer; atomic
+ * @cycle:	one that was handed over
  * @refills:	counted under stress; atomic
  * @heap:	what is collected; NULL: no run
- * @dead:	bytes that the last cycle found dead; the thread's
+ * @dead:	bytes that the last cycle found dead; atomic
  * @swept:	the last cycle of which all is swept; the thread's
  * @tracker:	of writes, or NULL; the thread's
  * @thread:	itself
@@ -69,9 +79,15 @@ struct burrow_collector {
 	struct burrow_gc_config config;
 	struct burrow_pacer pacer;
 	bool manned;
+	bool ready;
+	bool elsewhere;
+	bool handed;
+	bool cleanups;
 	bool quit;
+	int cpus;
 	uint64_t wanted;
 	uint64_t begun;
+	uint64_t full;
 	uint64_t done;
 	bool release;
 	struct burrow_gc_waiter *waiters;
@@ -79,11 +95,13 @@ struct burrow_collector {
 	uint64_t pause_total;
 	uint64_t cpu;
 	uint64_t live;
+	uint64_t marked;
 	uint64_t allocated;
 	uint64_t external;
 	uint64_t external_low;
 	uint64_t goal;
 	uint64_t trigger;
+	struct burrow_cycle cycle;
 	uint32_t refills;
 	struct burrow_heap *heap;
 	uint64_t dead;
@@ -102,6 +120,23 @@ void burrow_collector_start(void);
 
 /* collector.c, under the lock: the heap is to tell when it is at the trigger. */
 void burrow_collector_set_trigger(void);
+
+/* plan.c, under the lock: how the next cycle is to be. */
+void burrow_collector_plan(struct burrow_cycle *cycle);
+
+/*
+ * collector.c, under the lock: a cycle begins; it is complete: those who waited for
+ * it, who are to be woken without the lock.
+ */
+void burrow_collector_begin(struct burrow_cycle *cycle);
+struct burrow_gc_waiter *burrow_collector_end(struct burrow_cycle *cycle);
+void burrow_collector_wake(struct burrow_gc_waiter *waiters);
+
+/*
+ * place.c: a goroutine, inside, whose heap has come to its trigger, runs the cycle
+ * itself where that is quicker. False: somebody is to be asked.
+ */
+bool burrow_collector_try(struct burrow_thread *self);
 
 /* Under the lock: the program was stopped for so long, 0: it was not. */
 void burrow_collector_paused(int64_t ns);

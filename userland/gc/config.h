@@ -19,6 +19,7 @@
  * @verify:	check each marking against a slow one
  * @escape:	tell of pointers into stacks
  * @no_uffd:	do as if the kernel had no userfaultfd
+ * @no_young:	all cycles are full
  * @profile:	sample one allocation in so many bytes, 0: none
  * @fault:	enum burrow_gc_fault: what to do wrong, for tests
  */
@@ -29,6 +30,7 @@ struct burrow_gc_config {
 	bool verify;
 	bool escape;
 	bool no_uffd;
+	bool no_young;
 	uint64_t profile;
 	uint8_t fault;
 	uint32_t stress;

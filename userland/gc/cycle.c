@@ -21,6 +21,18 @@
  * harvest that comes after the write has it scanned again. Objects allocated
  * marked are scanned by that alone: their pages were written when they were.
  *
+ * Where little is likely to live, as little did last time, nothing is armed, and
+ * what is grey is scanned in the first stop as long as that takes no longer than a
+ * stop may. If that was all, this was the cycle. Else it goes on with step 3: pages
+ * that were not armed count as written.
+ *
+ * A young cycle begins with all marked that was alive when the last one ended. It
+ * arms nothing beforehand: pages of old objects that are still armed were not written
+ * since those were scanned, so what they point to is marked, too; all others count as
+ * written. They are harvested and their marked objects scanned again, in the first
+ * stop where that is quick, else as step 4. All else is as above. What died old is
+ * found by the next full cycle.
+ *
  * Where nothing tracks, one stop does all of it.
  */
 #define _GNU_SOURCE
@@ -48,6 +60,8 @@
 
 #define PAGE 4096UL
 #define ROUNDS 12
+#define WORLD_NS 100000LL /* a goroutine waits for others to be outside */
+#define PIECE (4UL << 20) /* harvested at a time in a stop */
 #define PAGES_FEW 800 /* are scanned again in half a millisecond */
 #define BYTES_FEW (PAGES_FEW * PAGE)
 
@@ -57,18 +71,24 @@
  * @cycle:	what is told about it
  * @marker:	this thread's
  * @tracker:	what is used, or NULL
+ * @self:	the goroutine's thread that collects, NULL: the collector's own
  * @dirty:	bytes of pages harvested in this round
- * @last:	there is no harvest after this one
+ * @last:	there is no harvest after this one: it arms nothing
+ * @behind:	there was too much of it for this stop
  * @failed:	a harvest did; any page may have been written
+ * @ended:	nothing was left to be done after the first stop
  * @dropped:	the fault that was asked for was committed
  */
 struct state {
 	struct burrow_cycle *cycle;
 	struct burrow_marker marker;
 	const struct burrow_tracker *tracker;
+	struct burrow_thread *self;
 	uint64_t dirty;
 	bool last;
+	bool behind;
 	bool failed;
+	bool ended;
 	bool dropped;
 };
 
@@ -124,12 +144,38 @@ static void harvest(char *low, char *high, void *arg)
 }
 
 /* Scans again what was written; returns how many pages that were. */
-static uint64_t harvest_all(struct state *s)
+static uint64_t harvest_all(struct state *s, enum burrow_heap_part part)
 {
 	s->dirty = 0;
 	s->failed = false;
-	burrow_heap_tracked(s->cycle->heap, harvest, s);
+	burrow_heap_tracked(s->cycle->heap, part, harvest, s);
 	return s->dirty / PAGE;
+}
+
+/* Bit by bit, as long as it may take in a stop. What is left stays as it is. */
+static void harvest_quickly(char *low, char *high, void *arg)
+{
+	struct state *s = arg;
+	char *end;
+
+	for (; low < high; low = end) {
+		end = (size_t)(high - low) > PIECE ? low + PIECE : high;
+		s->behind |= s->dirty >= BYTES_FEW;
+		if (s->behind)
+			return;
+		harvest(low, end, s);
+	}
+}
+
+/* What is old and was written since it was last scanned, and is to be again. */
+static void harvest_old(struct state *s)
+{
+	struct burrow_heap *heap = s->cycle->heap;
+
+	burrow_heap_tracked(heap, BURROW_HEAP_OLD, harvest_quickly, s);
+	s->last = true;
+	burrow_heap_tracked(heap, BURROW_HEAP_REST, harvest_quickly, s);
+	s->last = false;
 }
 
 static void grey(void *arg, const void *low, const void *high)
@@ -151,16 +197,22 @@ static void grey_roots(struct state *s)
 	burrow_weak_roots(grey, s);
 }
 
-/* First of all in a stop. */
-static void mark_begin(struct state *s)
+static void mark_open(struct state *s)
 {
-	burrow_heap_mark_begin(s->cycle->heap);
-	burrow_assist_open(s->cycle->heap);
 	if (!burrow_mark_open(&s->marker, s->cycle->heap))
 		return;
 	burrow_print(STDERR_FILENO,
 		     "burrow: out of memory: none for the collector\n");
 	abort();
+}
+
+/* First of all in a stop; who marks is alone then. */
+static void mark_begin(struct state *s)
+{
+	burrow_heap_mark_begin(s->cycle->heap);
+	burrow_assist_open(s->cycle->heap);
+	mark_open(s);
+	s->marker.alone = true;
 }
 
 /* What is allocated is what lives. */
@@ -190,14 +242,6 @@ static void mark_end(struct state *s)
 	dump(s->cycle);
 }
 
-static void begin(void *arg)
-{
-	struct state *s = arg;
-
-	mark_begin(s);
-	grey_roots(s);
-}
-
 /* In a stop: all that is grey, and values of keys that live. */
 static void mark_all(struct state *s)
 {
@@ -214,13 +258,39 @@ static void mark_beside(struct state *s)
 	} while (burrow_ephemerons_beside(&s->marker));
 }
 
+/* As much as a stop may take. True: that was all. */
+static bool mark_quickly(struct state *s)
+{
+	do {
+		if (burrow_mark_drain(&s->marker, BURROW_CYCLE_QUICK))
+			return false;
+	} while (burrow_ephemerons_stopped(&s->marker));
+	return true;
+}
+
+static void begin(void *arg)
+{
+	struct state *s = arg;
+
+	mark_begin(s);
+	grey_roots(s);
+	if (s->cycle->quick && s->cycle->young)
+		harvest_old(s);
+	if (s->cycle->quick && !s->behind && mark_quickly(s)) {
+		mark_end(s);
+		s->ended = true;
+	}
+	s->marker.alone = false;
+}
+
 static void finish(void *arg)
 {
 	struct state *s = arg;
 
+	s->marker.alone = true;
 	/* Nobody asks again: armed pages would take faults for nothing. */
 	s->last = true;
-	s->cycle->dirty = harvest_all(s);
+	s->cycle->dirty = harvest_all(s, BURROW_HEAP_BOTH);
 	if (s->cycle->config->verify)
 		burrow_hashes_check(s->tracker->name);
 	grey_roots(s);
@@ -236,6 +306,7 @@ static void all(void *arg)
 	grey_roots(s);
 	mark_all(s);
 	mark_end(s);
+	s->ended = true;
 }
 
 static int64_t cpu_now(void)
@@ -247,22 +318,24 @@ static int64_t cpu_now(void)
 }
 
 /* Ranges that are registered stay while we look; see roots.c. */
-static int64_t stop(struct state *s, const char *why, void (*fn)(void *arg),
-		    int64_t *pause_cpu)
+static bool stop(struct state *s, const char *why, void (*fn)(void *arg),
+		 int which)
 {
-	int64_t from, cpu;
+	int64_t from, cpu, ns = s->self ? WORLD_NS : BURROW_FOREVER;
+	struct burrow_cycle *c = s->cycle;
+	bool stopped;
 
 	burrow_stacks_prepare();
-	BURROW_PROBE(gc_stw_begin, s->cycle->number, why);
+	BURROW_PROBE(gc_stw_begin, c->number, why);
 	burrow_roots_lock();
 	from = burrow_now();
 	cpu = cpu_now();
-	burrow_stop(fn, s);
-	*pause_cpu = cpu_now() - cpu;
-	from = burrow_now() - from;
+	stopped = burrow_stop_try(s->self, ns, fn, s);
+	c->pauses_cpu[which] = cpu_now() - cpu;
+	c->pauses[which] = burrow_now() - from;
 	burrow_roots_unlock();
-	BURROW_PROBE(gc_stw_end, s->cycle->number, from);
-	return from;
+	BURROW_PROBE(gc_stw_end, c->number, c->pauses[which]);
+	return stopped;
 }
 
 /*
@@ -280,15 +353,19 @@ static bool is_little(const struct state *s)
 
 static void clean(struct state *s)
 {
+	enum burrow_heap_part part = BURROW_HEAP_BOTH;
 	struct burrow_cycle *c = s->cycle;
 	uint64_t pages;
 
-	if (is_little(s))
-		return;
+	if (is_little(s)) {
+		if (!c->young)
+			return;
+		part = BURROW_HEAP_OLD;
+	}
 	/* From the second round on there is what was written during one. */
 	c->cleaning = true;
 	for (c->rounds = 0; c->rounds < ROUNDS; c->rounds++) {
-		pages = harvest_all(s);
+		pages = harvest_all(s, part);
 		burrow_work_beside(&s->marker, c);
 		if (pages <= PAGES_FEW)
 			break;
@@ -300,43 +377,111 @@ static void clean(struct state *s)
 
 static void beside(struct state *s)
 {
-	struct burrow_cycle *c = s->cycle;
-
-	c->pauses[0] = stop(s, "mark begin", begin, &c->pauses_cpu[0]);
 	mark_beside(s);
 	clean(s);
-	c->pauses[1] = stop(s, "mark end", finish, &c->pauses_cpu[1]);
+	stop(s, "mark end", finish, 1);
+}
+
+static void prepare(struct burrow_cycle *c)
+{
+	struct burrow_heap_counts counts;
+
+	burrow_heap_sweep_all(c->heap);
+	c->at = burrow_now();
+	BURROW_PROBE(gc_start, c->number, c->forced ? "wanted" : "heap",
+		     c->before);
+	if (!c->young)
+		burrow_heap_forget(c->heap);
+	burrow_heap_count(c->heap, &counts);
+	c->allocated = counts.allocated;
+	if (c->config->verify)
+		burrow_hashes_open();
+}
+
+static void conclude(struct burrow_cycle *c)
+{
+	struct burrow_heap_counts counts;
+
+	burrow_heap_count(c->heap, &counts);
+	c->allocated = counts.allocated - c->allocated;
+	c->live = counts.live;
+	c->marked = counts.marked;
+	c->mark_ns = burrow_now() - c->at;
+	if (c->config->verify)
+		burrow_hashes_close();
+	BURROW_PROBE(gc_mark_done, c->number, c->live, burrow_assist_ns());
 }
 
 void burrow_cycle_run(struct burrow_cycle *c,
 		      const struct burrow_tracker *tracker)
 {
 	struct state s = { .cycle = c, .tracker = tracker };
-	struct burrow_heap_counts counts;
 	int64_t cpu = cpu_now();
 
-	burrow_heap_sweep_all(c->heap);
+	prepare(c);
 	burrow_gc_swept();
-	c->at = burrow_now();
-	BURROW_PROBE(gc_start, c->number, c->forced ? "wanted" : "heap",
-		     c->before);
-	burrow_heap_count(c->heap, &counts);
-	c->allocated = counts.allocated;
-	if (c->config->verify)
-		burrow_hashes_open();
-	if (tracker)
-		burrow_heap_tracked(c->heap, arm, &s);
+	if (tracker && !c->quick && !c->young)
+		burrow_heap_tracked(c->heap, BURROW_HEAP_OLD, arm, &s);
 	if (s.tracker)
-		beside(&s);
+		stop(&s, "mark begin", begin, 0);
 	else
-		c->pauses[0] = stop(&s, "mark", all, &c->pauses_cpu[0]);
-	burrow_heap_count(c->heap, &counts);
-	c->allocated = counts.allocated - c->allocated;
-	c->live = counts.live;
+		stop(&s, "mark", all, 0);
+	if (!s.ended)
+		beside(&s);
 	burrow_escape_tell();
-	if (c->config->verify)
-		burrow_hashes_close();
-	c->mark_ns = burrow_now() - c->at;
+	conclude(c);
 	c->cpu_ns += cpu_now() - cpu;
-	BURROW_PROBE(gc_mark_done, c->number, c->live, burrow_assist_ns());
+}
+
+/*
+ * The registers of our callers are on the stack, above the frame of this one:
+ * so it is not inlined.
+ */
+static __attribute__((noinline)) enum burrow_cycle_try
+try(struct burrow_thread *self, struct burrow_cycle *c,
+    const struct burrow_tracker *tracker)
+{
+	struct state s = { .cycle = c, .tracker = tracker, .self = self };
+	int64_t cpu = cpu_now();
+
+	self->current->context = __builtin_frame_address(0);
+	prepare(c);
+	if (!stop(&s, "mark", begin, 0)) {
+		if (c->config->verify)
+			burrow_hashes_close();
+		return CYCLE_REFUSED;
+	}
+	c->cpu_ns += cpu_now() - cpu;
+	if (s.ended) {
+		conclude(c);
+		return CYCLE_ENDED;
+	}
+	burrow_mark_share(&s.marker);
+	burrow_mark_close(&s.marker);
+	return CYCLE_BEGUN;
+}
+
+enum burrow_cycle_try burrow_cycle_try(struct burrow_thread *self,
+				       struct burrow_cycle *c,
+				       const struct burrow_tracker *tracker)
+{
+	enum burrow_cycle_try ret;
+
+	__builtin_unwind_init();
+	ret = try(self, c, tracker);
+	/* No jump instead of a call: we keep the registers. */
+	__asm__ volatile("" : : : "memory");
+	return ret;
+}
+
+void burrow_cycle_go_on(struct burrow_cycle *c,
+			const struct burrow_tracker *tracker)
+{
+	struct state s = { .cycle = c, .tracker = tracker };
+	int64_t cpu = cpu_now();
+
+	mark_open(&s);
+	beside(&s);
+	conclude(c);
+	c->cpu_ns += cpu_now() - cpu;
 }

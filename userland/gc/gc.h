@@ -46,7 +46,10 @@ void burrow_gc_read_stats(struct burrow_stats *stats);
  * @heap:	what is collected
  * @config:	how
  * @number:	of the cycle, the first is 1
+ * @young:	what was marked by the last one stays marked
+ * @quick:	little is likely to be marked: all of it in the first stop
  * @forced:	somebody waits for it: no regard for others
+ * @cpus:	the runtime's processors leave CPUs to us
  * @cleaning:	pages are cleaned: the sooner, the fewer there are next
  * @at:		burrow_now() when it began
  * @allocated:	bytes allocated while it ran
@@ -59,6 +62,7 @@ void burrow_gc_read_stats(struct burrow_stats *stats);
  * @before:	bytes of the heap when it began
  * @peak:	when it ended
  * @live:	bytes marked
+ * @marked:	of these by this one
  * @goal:	of the pacer when it began
  * @dumps:	who wants a heap dump at its end
  */
@@ -66,7 +70,10 @@ struct burrow_cycle {
 	struct burrow_heap *heap;
 	const struct burrow_gc_config *config;
 	uint64_t number;
+	bool young;
+	bool quick;
 	bool forced;
+	bool cpus;
 	bool cleaning;
 	int64_t at;
 	uint64_t allocated;
@@ -79,15 +86,34 @@ struct burrow_cycle {
 	uint64_t before;
 	uint64_t peak;
 	uint64_t live;
+	uint64_t marked;
 	uint64_t goal;
 	struct burrow_gc_waiter *dumps;
 };
+
+/* So many bytes of objects are marked in a quarter of a millisecond or so. */
+#define BURROW_CYCLE_QUICK (256UL << 10)
 
 /* cycle.c: on the collector's thread. @tracker: of writes, or NULL. */
 struct burrow_tracker;
 
 void burrow_cycle_run(struct burrow_cycle *cycle,
 		      const struct burrow_tracker *tracker);
+
+enum burrow_cycle_try {
+	CYCLE_REFUSED, /* nothing was done: somebody was in the way */
+	CYCLE_BEGUN, /* too much lives: it is to be gone on with */
+	CYCLE_ENDED,
+};
+
+/* A quick one by a goroutine, inside, where it stands. */
+enum burrow_cycle_try burrow_cycle_try(struct burrow_thread *self,
+				       struct burrow_cycle *cycle,
+				       const struct burrow_tracker *tracker);
+
+/* On the collector's thread: what was begun so. */
+void burrow_cycle_go_on(struct burrow_cycle *cycle,
+			const struct burrow_tracker *tracker);
 
 /* collector.c: the heap is as large as it should be when the cycle ends. */
 bool burrow_gc_is_late(void);

@@ -8,7 +8,7 @@
  * last stop all pages that are still remembered must be what they were. (A write
  * that leaves a page as it was is not noticed.)
  *
- * By the collector's thread. Memory comes from the system by doubling.
+ * By whoever runs the cycle. Memory comes from the system by doubling.
  */
 #define _GNU_SOURCE
 #include <stdbool.h>

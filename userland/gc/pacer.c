@@ -5,6 +5,7 @@
  */
 #include "pacer.h"
 
+#define YOUNG_MOST 32 /* cycles, then a full one */
 #define HEADROOM 32 /* a part of the limit that is left for what we don't see */
 
 static uint64_t min(uint64_t a, uint64_t b)
@@ -36,7 +37,7 @@ static uint64_t goal_of_percent(const struct burrow_pacer *p)
 
 	if (p->percent < 0)
 		return UINT64_MAX;
-	goal = add(p->live, scale(add(p->live, p->roots), p->percent, 100));
+	goal = add(p->base, scale(add(p->base, p->roots), p->percent, 100));
 	return max(goal, scale(BURROW_PACER_MINIMUM, p->percent, 100));
 }
 
@@ -51,11 +52,24 @@ static uint64_t goal_of_limit(const struct burrow_pacer *p)
 	return max(room, add(p->live, max(p->live / 8, 64 << 10)));
 }
 
+/* Of the goal by percent, which they keep to; the limit is for full ones. */
+static void decide_young(struct burrow_pacer *p)
+{
+	uint64_t growth = p->goal - p->base;
+
+	p->full = p->young >= YOUNG_MOST || p->goal == goal_of_limit(p) ||
+		  add(p->live, growth / 2) > p->goal;
+	/* So that those that keep all do not come one after the other. */
+	if (p->goal != UINT64_MAX)
+		p->goal = max(p->goal, add(p->live, growth / 4));
+}
+
 static void decide(struct burrow_pacer *p)
 {
 	uint64_t growth, ahead;
 
 	p->goal = min(goal_of_percent(p), goal_of_limit(p));
+	decide_young(p);
 	if (p->goal == UINT64_MAX) {
 		p->trigger = UINT64_MAX;
 		return;
@@ -82,6 +96,10 @@ void burrow_pacer_set(struct burrow_pacer *p, int percent, uint64_t limit)
 
 void burrow_pacer_less(struct burrow_pacer *p, uint64_t live)
 {
+	uint64_t less = p->live > live ? p->live - live : 0;
+
+	/* It was there when the last full cycle ended, or is not known not to be. */
+	p->base = p->base > less ? p->base - less : 0;
 	p->live = live;
 	decide(p);
 }
@@ -90,6 +108,9 @@ void burrow_pacer_cycle(struct burrow_pacer *p,
 			const struct burrow_pacer_end *end)
 {
 	p->live = end->live;
+	p->young = end->young ? p->young + 1 : 0;
+	if (!end->young)
+		p->base = end->live;
 	p->roots = end->roots;
 	p->overhead = end->overhead;
 	/* Up at once, down by halves: too early costs less than too late. */

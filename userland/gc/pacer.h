@@ -9,6 +9,10 @@
  * the last ones ran (the runway). If allocation is faster than that, it has to
  * mark for what it takes: assists.
  *
+ * A young cycle finds only what of the heap's youth lives, and what it keeps may be
+ * garbage. So the goal goes by what the last full cycle found, and the next one is
+ * full when the young ones have left less than half of the growth, or were many.
+ *
  * A memory limit lowers the goal, but not below an eighth above what is live:
  * a heap that does not fit does not keep the CPU at marking for ever.
  *
@@ -18,6 +22,7 @@
 #ifndef BURROW_PACER_H
 #define BURROW_PACER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define BURROW_PACER_MINIMUM (4ULL << 20) /* of the goal, at 100 percent */
@@ -28,6 +33,9 @@
  * @percent:	growth that is allowed; negative: any
  * @limit:	of all memory, 0: none
  * @live:	after the last cycle
+ * @base:	after the last full one
+ * @young:	cycles since that
+ * @full:	the next is to be full
  * @roots:	bytes of roots, then
  * @overhead:	bytes outside of the heap that count for the limit, then
  * @runway:	bytes allocated while a cycle runs, smoothed
@@ -38,6 +46,9 @@ struct burrow_pacer {
 	int percent;
 	uint64_t limit;
 	uint64_t live;
+	uint64_t base;
+	uint32_t young;
+	bool full;
 	uint64_t roots;
 	uint64_t overhead;
 	uint64_t runway;
@@ -55,12 +66,14 @@ void burrow_pacer_less(struct burrow_pacer *p, uint64_t live);
 
 /**
  * struct burrow_pacer_end - what a cycle found
- * @live:	bytes that it marked
+ * @young:	it was a young one
+ * @live:	bytes that are marked
  * @roots:	bytes of roots
  * @overhead:	bytes outside of the heap that count for the limit
  * @allocated:	bytes allocated while it ran
  */
 struct burrow_pacer_end {
+	bool young;
 	uint64_t live;
 	uint64_t roots;
 	uint64_t overhead;

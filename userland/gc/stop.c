@@ -46,6 +46,7 @@
 static uint32_t standing; /* threads that stand; a futex */
 static uint32_t released; /* stops that have ended; a futex */
 static uint32_t asked;
+static const struct burrow_thread *stopper; /* if it runs a goroutine */
 
 /* True: the time was up. */
 static bool futex_wait(uint32_t *word, uint32_t value,
@@ -99,7 +100,8 @@ bool burrow_stop_here(const void *ucontext)
 /* Outside, and on a goroutine's behalf; in doubt it is. */
 static bool must_stand(const struct burrow_thread *t)
 {
-	return __atomic_load_n(&t->current, __ATOMIC_RELAXED) != &t->loop &&
+	return t != stopper &&
+	       __atomic_load_n(&t->current, __ATOMIC_RELAXED) != &t->loop &&
 	       !(__atomic_load_n(&t->attention, __ATOMIC_RELAXED) &
 		 ATTENTION_NOGC);
 }
@@ -223,13 +225,22 @@ static void stopped(void *arg)
  * The images are held before anybody stands, who might hold the lock on them,
  * and when nobody is inside any more, who might want it to get out.
  */
-void burrow_stop(void (*fn)(void *arg), void *arg)
+bool burrow_stop_try(struct burrow_thread *self, int64_t ns,
+		     void (*fn)(void *arg), void *arg)
 {
 	struct stop stop = { .fn = fn, .arg = arg };
 
-	burrow_world_stop(NULL);
+	if (!burrow_world_try_stop(self, ns))
+		return false;
+	stopper = self;
 	burrow_images_hold(stopped, &stop);
-	burrow_world_start(NULL);
+	burrow_world_start(self);
+	return true;
+}
+
+void burrow_stop(void (*fn)(void *arg), void *arg)
+{
+	burrow_stop_try(NULL, BURROW_FOREVER, fn, arg);
 }
 
 uint32_t burrow_stop_count(void)

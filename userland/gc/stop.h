@@ -15,6 +15,8 @@ enum burrow_stop_state {
 	STOP_STANDS, /* in the handler, until the state changes */
 };
 
+struct burrow_thread;
+
 /*
  * Calls @fn with the world stopped, and threads that are outside on a
  * goroutine's behalf standing in a signal handler, those in
@@ -23,6 +25,14 @@ enum burrow_stop_state {
  * runtime.lock. By a thread that runs no goroutine, one at a time.
  */
 void burrow_stop(void (*fn)(void *arg), void *arg);
+
+/*
+ * The same by a goroutine, inside, whose registers are on its stack above where
+ * goroutine.context says. False: others were inside, or stopped the world, for
+ * longer than @ns; @fn was not called.
+ */
+bool burrow_stop_try(struct burrow_thread *self, int64_t ns,
+		     void (*fn)(void *arg), void *arg);
 
 /* By the signal's handler. False: it was meant for somebody else. */
 bool burrow_stop_here(const void *ucontext);

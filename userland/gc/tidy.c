@@ -34,11 +34,15 @@ void burrow_gc_swept(void)
 {
 	struct burrow_heap_counts counts;
 
-	if (gc->swept == gc->done)
+	uint64_t done = __atomic_load_n(&gc->done, __ATOMIC_RELAXED);
+
+	if (gc->swept == done)
 		return;
-	gc->swept = gc->done;
+	gc->swept = done;
 	burrow_heap_count(gc->heap, &counts);
-	BURROW_PROBE(gc_sweep_done, gc->done, gc->dead, counts.in_use);
+	BURROW_PROBE(gc_sweep_done, done,
+		     __atomic_load_n(&gc->dead, __ATOMIC_RELAXED),
+		     counts.in_use);
 }
 
 /* Without the lock. False: that is all. */

@@ -19,7 +19,7 @@
 #include "scan.h"
 #include "track.h"
 
-#define REGIONS 512
+#define REGIONS 64 /* on the stack of a goroutine, too */
 
 static int uffd = -1, pagemap = -1;
 

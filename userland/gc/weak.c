@@ -316,6 +316,16 @@ static void run(void *arg)
 	}
 }
 
+bool burrow_weak_due(void)
+{
+	bool due;
+
+	pthread_mutex_lock(&lock);
+	due = ready && !running;
+	pthread_mutex_unlock(&lock);
+	return due;
+}
+
 void burrow_weak_run(void)
 {
 	const struct burrow_go_options opts = {

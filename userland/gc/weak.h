@@ -20,6 +20,9 @@ void burrow_weak_dead(struct burrow_heap *heap);
 /* After it: starts a goroutine for cleanups that are ready. */
 void burrow_weak_run(void);
 
+/* That has something to do. */
+bool burrow_weak_due(void);
+
 /* The run is over: forgets all. And around fork(). */
 void burrow_weak_close(void);
 void burrow_weak_lock(void);

@@ -2,8 +2,9 @@
 /*
  * The collector's share of the CPUs.
  *
- * Where a processor is idle, or somebody waits for the cycle, or the program
- * allocates faster than we mark, the collector works on. Otherwise it takes a
+ * Where a processor is idle, or there are more CPUs than processors, or somebody
+ * waits for the cycle, or the program allocates faster than we mark, the collector
+ * works on. Otherwise it takes a
  * quarter of what the processors have: it sleeps between slices of work.
  */
 #define _GNU_SOURCE
@@ -15,12 +16,14 @@
 
 #define SLICE_BYTES (128UL << 10) /* scanned between looks at the clock */
 #define SLICE_NS 500000LL /* worked between sleeps */
+#define LOOK_NS 20000 /* between looks at those who help */
 #define SHARE 4 /* a part of all processors' time */
 
 /* Nobody is kept from running by our working on. */
 static bool may_go_on(const struct burrow_cycle *cycle)
 {
-	return cycle->forced || cycle->cleaning || burrow_gc_is_late() ||
+	return cycle->forced || cycle->cleaning || cycle->cpus ||
+	       burrow_gc_is_late() ||
 	       __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED);
 }
 
@@ -39,13 +42,24 @@ static void rest(int64_t worked)
 	nanosleep(&ts, NULL);
 }
 
+/* Nothing is shared, but those who help may yet share what they have in hand. */
+static bool is_through(const struct burrow_marker *m)
+{
+	const struct timespec look = { .tv_nsec = LOOK_NS };
+
+	if (!burrow_assist_busy())
+		return !burrow_mark_shared(m->heap);
+	nanosleep(&look, NULL);
+	return false;
+}
+
 void burrow_work_beside(struct burrow_marker *m,
 			const struct burrow_cycle *cycle)
 {
 	int64_t from = burrow_now(), now;
 	uint64_t told = m->bytes;
 
-	while (burrow_mark_drain(m, SLICE_BYTES)) {
+	while (burrow_mark_drain(m, SLICE_BYTES) || !is_through(m)) {
 		burrow_assist_marked(m->bytes - told);
 		told = m->bytes;
 		if (may_go_on(cycle))

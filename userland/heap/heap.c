@@ -298,7 +298,8 @@ void burrow_heap_mark_end(struct burrow_heap *heap)
 	for (number = BURROW_BIN_LARGE; number < bins; number++)
 		unsweep(&heap->bins[number]);
 	heap->unswept = heap->in_use - heap->unlisted;
-	heap->live = heap->marked + burrow_caches_mark_end(heap);
+	heap->marked += burrow_caches_mark_end(heap);
+	heap->live += heap->marked;
 }
 
 void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,
@@ -338,6 +339,7 @@ void burrow_heap_count(struct burrow_heap *heap,
 		.allocated =
 			__atomic_load_n(&heap->allocated, __ATOMIC_RELAXED),
 		.live = __atomic_load_n(&heap->live, __ATOMIC_RELAXED),
+		.marked = __atomic_load_n(&heap->marked, __ATOMIC_RELAXED),
 		.in_use = __atomic_load_n(&heap->in_use, __ATOMIC_RELAXED),
 		.free = free << BURROW_HEAP_SHIFT,
 		.swept = __atomic_load_n(&heap->swept, __ATOMIC_RELAXED),

@@ -11,7 +11,11 @@
  *
  * A cycle, as the collector drives it:
  *
- *  1. burrow_heap_sweep_all(): nothing of the last cycle is left to sweep.
+ *  1. burrow_heap_sweep_all(): nothing of the last cycle is left to sweep. What
+ *     the last cycle has marked stays marked ever since: it is old. A full cycle
+ *     begins with burrow_heap_forget(). One that does not is a young one: what is
+ *     old counts as alive, and only what of it was written since it was last
+ *     scanned is to be scanned again.
  *  2. burrow_heap_mark_begin(), with the world stopped at runtime calls or
  *     wholly. From now on objects are allocated marked: a cache marks what it
  *     has not handed out yet here, and each run that it takes later at once.
@@ -162,6 +166,7 @@ void burrow_heap_each(struct burrow_heap *heap,
 		      void *arg);
 
 /* See above for when. */
+void burrow_heap_forget(struct burrow_heap *heap);
 void burrow_heap_mark_begin(struct burrow_heap *heap);
 void burrow_heap_mark_end(struct burrow_heap *heap);
 bool burrow_heap_marking(const struct burrow_heap *heap);
@@ -184,25 +189,31 @@ size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes);
 
 /*
  * Runs of addresses of the tracked half where writes matter, in order, whole pages
- * of 8 KiB. Before marking, for arming: where objects lie that lived through the
- * last cycle. Most of what is younger will be gone before anything is gained by
- * protecting it, and its pages would be written for the next objects. While
- * marking, for harvest: these, and where anything is marked. A page that was not
- * armed counts as written, so that the marked objects on it are scanned again,
- * whatever was written to them since they were scanned. On pages that are not in
- * the runs there is nothing to scan again. half: all addresses that they could
- * ever be at.
+ * of 8 KiB. OLD, for arming: where objects lie that lived through the last cycle.
+ * Most of what is younger will be gone before anything is gained by protecting it,
+ * and its pages would be written for the next objects. REST, while marking, for
+ * harvest: where anything else is marked. A page that was not armed counts as
+ * written, so that the marked objects on it are scanned again, whatever was
+ * written to them since they were scanned. On pages that are in neither there is
+ * nothing to scan again. half: all addresses that they could ever be at.
  */
+enum burrow_heap_part {
+	BURROW_HEAP_OLD = 1,
+	BURROW_HEAP_REST = 2,
+	BURROW_HEAP_BOTH = BURROW_HEAP_OLD | BURROW_HEAP_REST,
+};
+
 void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,
 			      char **high);
-void burrow_heap_tracked(struct burrow_heap *heap,
+void burrow_heap_tracked(struct burrow_heap *heap, enum burrow_heap_part part,
 			 void (*fn)(char *low, char *high, void *arg),
 			 void *arg);
 
 /**
  * struct burrow_heap_counts - how much of everything, now
  * @allocated:	bytes handed to caches and large objects, ever
- * @live:	bytes marked by the last cycle that was complete
+ * @live:	bytes marked when the last cycle was complete
+ * @marked:	of these by that cycle; all of them if it was a full one
  * @in_use:	bytes of spans
  * @free:	bytes of free pages that the system has not been given back
  * @swept:	bytes of spans swept, ever
@@ -212,6 +223,7 @@ void burrow_heap_tracked(struct burrow_heap *heap,
 struct burrow_heap_counts {
 	uint64_t allocated;
 	uint64_t live;
+	uint64_t marked;
 	uint64_t in_use;
 	uint64_t free;
 	uint64_t swept;
@@ -253,6 +265,7 @@ struct burrow_mark_block {
  * @ring_at:	the oldest of them
  * @ring_count:	how many
  * @bytes:	of objects marked by this one
+ * @alone:	nobody else marks, nor allocates: in a stop
  *
  * One thread's alone. Zeroed by burrow_mark_open().
  */
@@ -265,6 +278,7 @@ struct burrow_marker {
 	uint32_t ring_at;
 	uint32_t ring_count;
 	uint64_t bytes;
+	bool alone;
 };
 
 /* Between mark_begin and mark_end. open: 0 or -ENOMEM. close: it is empty. */

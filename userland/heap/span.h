@@ -302,7 +302,8 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @bits:	words of the bitmaps, in pairs
  * @allocs:	the word of each pair that says what is allocated, every other one
  *		from here
- * @marks:	the one that says what is marked; all zero of what is swept
+ * @marks:	the one that says what is marked; of what is swept, what the last
+ *		cycle left: a part of what is allocated
  * @half:	tracked and plain
  * @bins:	spans by bin
  * @hooks:	the collector's, or NULL
@@ -321,8 +322,9 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @mapped:	bytes of markers' blocks
  * @allocated:	see burrow_heap_counts; atomic
  * @trigger:	when hook soon is called; atomic
- * @marked:	bytes that closed markers have marked; atomic
- * @live:	see burrow_heap_counts
+ * @marked:	bytes that closed markers have marked in this cycle, and all in
+ *		the end; atomic
+ * @live:	see burrow_heap_counts; 0 once they are forgotten
  * @in_use:	bytes of spans; atomic
  * @swept:	bytes; atomic
  * @unswept:	bytes; atomic

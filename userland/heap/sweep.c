@@ -4,9 +4,9 @@
  *
  * The marks have become the allocation bits by then, for all spans at once: the
  * two bitmaps have changed places (burrow_heap_mark_end()). What is in the other
- * one still says what was allocated before; it is cleared, for the next marks, and
- * the span goes where what is left in it wants it. Objects themselves are not
- * looked at, but to poison them.
+ * one still says what was allocated before; it becomes a copy of the first, since
+ * what is marked stays so until a full cycle begins, and the span goes where what
+ * is left in it wants it. Objects themselves are not looked at, but to poison them.
  */
 #include <sched.h>
 #include <string.h>
@@ -50,7 +50,8 @@ uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span)
 		poison(heap, span);
 	for (word = 0; word < words; word++) {
 		left += __builtin_popcountl(allocs[2 * word]);
-		__atomic_store_n(&marks[2 * word], 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&marks[2 * word], allocs[2 * word],
+				 __ATOMIC_RELAXED);
 	}
 	span->at = 0;
 	/* What was allocated marked is not older for having been marked. */

@@ -4,6 +4,8 @@
  * pointers in them, and the addresses where writes matter. Nothing here is shared
  * with mark.c, which it checks.
  */
+#include <assert.h>
+
 #include "span.h"
 
 /* Where the walk through an object is at. */
@@ -194,18 +196,63 @@ static size_t span_pages(struct burrow_heap *heap, size_t number, size_t end,
 	return n;
 }
 
+static bool is_in_part(struct burrow_heap *heap, enum burrow_heap_part part,
+		       size_t number, union burrow_page page)
+{
+	if (__atomic_load_n(&heap->old[number], __ATOMIC_RELAXED))
+		return part & BURROW_HEAP_OLD;
+	return part & BURROW_HEAP_REST &&
+	       has_marks(heap, page, burrow_bin_infos[page.bin].words);
+}
+
+static void forget(const struct burrow_heap *heap, union burrow_page page)
+{
+	uint32_t words = burrow_bin_infos[page.bin].words, i;
+
+	for (i = 0; i < words; i++)
+		__atomic_store_n(burrow_bits_word(heap->marks, page.bits,
+						  i * 64),
+				 0, __ATOMIC_RELAXED);
+}
+
+/*
+ * Everything is swept and nothing marks, so spans only come, and those have no
+ * marks.
+ */
+void burrow_heap_forget(struct burrow_heap *heap)
+{
+	union burrow_page page;
+	size_t number, end, n;
+	int i;
+
+	assert(!heap->marking);
+	heap->live = 0;
+	for (i = 0; i < 2; i++) {
+		number = burrow_page_number(heap, heap->half[i].base);
+		end = number +
+		      __atomic_load_n(&heap->half[i].top, __ATOMIC_ACQUIRE);
+		for (; number < end; number += n) {
+			n = 1;
+			page = burrow_page_of(heap, number);
+			if (!page.bin)
+				continue;
+			forget(heap, page);
+			n = span_pages(heap, number, end, page);
+		}
+	}
+}
+
 /*
  * Spans come and go meanwhile; the table of pages can be read at any time. That
  * of old ones is looked at first, which saves the marks of most.
  */
-void burrow_heap_tracked(struct burrow_heap *heap,
+void burrow_heap_tracked(struct burrow_heap *heap, enum burrow_heap_part part,
 			 void (*fn)(char *low, char *high, void *arg),
 			 void *arg)
 {
 	size_t end = __atomic_load_n(&heap->half[0].top, __ATOMIC_ACQUIRE);
 	size_t number, n, from = 0, to = 0;
 	union burrow_page page;
-	bool marking = heap->marking;
 
 	for (number = 0; number < end; number += n) {
 		n = 1;
@@ -213,9 +260,7 @@ void burrow_heap_tracked(struct burrow_heap *heap,
 		if (!page.bin)
 			continue;
 		n = span_pages(heap, number, end, page);
-		if (!__atomic_load_n(&heap->old[number], __ATOMIC_RELAXED) &&
-		    !(marking &&
-		      has_marks(heap, page, burrow_bin_infos[page.bin].words)))
+		if (!is_in_part(heap, part, number, page))
 			continue;
 		if (number != to && to > from)
 			fn(heap->base + (from << BURROW_HEAP_SHIFT),
