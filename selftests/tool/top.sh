@@ -74,6 +74,24 @@ start "$tmp/stripped" $count 4 0 0 60000
 check "stripped: it is seen" wait_for $pid ".rows[0].goroutines == $count + 1"
 end $pid
 
+# The library of one that runs was replaced; and by what must not be opened.
+mkdir "$tmp/lib"
+cp "$top/build/libburrow.so.0" "$tmp/lib"
+LD_LIBRARY_PATH=$tmp/lib start "$top/build/selftests/tool/watched-shared" $count 4 0 0 60000
+check "library replaced: it is seen before" wait_for $pid ".rows[0].goroutines == $count + 1"
+rm "$tmp/lib/libburrow.so.0"
+mkfifo "$tmp/lib/libburrow.so.0" "$tmp/lib/libburrow.so.0 (deleted)"
+timeout 20 "$burrow" top --json -n 1 -p $pid >"$tmp/out" 2>"$tmp/err" </dev/null
+status=$?
+if [ "$(id -u)" = 0 ]; then
+	is "library replaced: and after" "$(json '.rows[0].goroutines')" $((count + 1))
+	run stat --json -s 0.5 -p $pid
+	[ $status = 3 ] || is "library replaced: its probes, too" $status 0
+else
+	is "library replaced: nobody waits for it" $status 1
+fi
+end $pid
+
 # Stopped before those that it started could run: they are in its queue.
 for _ in 1 2 3; do
 	start env BURROW_PROCS=1 "$watched" stop 100
@@ -103,6 +121,35 @@ else
 fi
 end $pid
 
+# Each pause is counted once, however many run the same program.
+"$watched" 1 1 0 5 4000 >"$tmp/one" 2>&1 </dev/null &
+pid=$!
+"$watched" 1 1 0 5 4000 >"$tmp/two" 2>&1 </dev/null &
+other=$!
+started+=("$pid" "$other")
+"$burrow" top --json -d 0.2 >"$tmp/looks" 2>"$tmp/err" </dev/null &
+watcher=$!
+for _ in {1..300}; do
+	grep -q ^created "$tmp/one" && grep -q ^created "$tmp/two" && break
+	sleep 0.1
+done
+sleep 1.5
+kill $watcher
+wait $watcher
+tail -n 1 "$tmp/looks" >"$tmp/out"
+if jq -e 'has("lost")' <"$tmp/out" >/dev/null; then
+	is "two of a program: how long the one was stopped" \
+		"$(json ".rows[] | select(.pid == $pid) | .paused_ns")" \
+		"$(sed -n 's/.* pauses \([0-9]*\) .*/\1/p' "$tmp/one")"
+	is "two of a program: and the other" \
+		"$(json ".rows[] | select(.pid == $other) | .paused_ns")" \
+		"$(sed -n 's/.* pauses \([0-9]*\) .*/\1/p' "$tmp/two")"
+else
+	skip "two of a program: bpf() is not allowed here"
+fi
+end $pid
+end $other
+
 # Among others; order; what is wanted of it.
 start "$watched" 3 1 0 0 60000
 few=$pid
@@ -126,6 +173,18 @@ is "as text: twice" "$(grep -c '^ *PID  GOROUT ' "$tmp/out")" 2
 like "as text: a row" "$(cat "$tmp/out")" "^ *$few +4 .* watched$"
 like "as text: what was lost, or why it is not known" "$(cat "$tmp/out")" \
 	'^burrow top: 1 process, 4 goroutines; (events lost: 0|no pauses)'
+
+# What a process says of itself is not believed.
+for way in 0 1 2 3; do
+	start "$top/build/selftests/tool/hostile" $way
+	sleep 0.2
+	for by in process goroutine site; do
+		timeout 20 "$burrow" top --batch -n 1 -p $pid --by $by >"$tmp/out" 2>"$tmp/err" </dev/null
+		is "a process that lies, $way, by $by: status" $? 0
+		is "and it moves no cursor" "$(LC_ALL=C grep -c '[^ -~]' "$tmp/out")" 0
+	done
+	end $pid
+done
 
 # One that ends while it is watched, asleep.
 "$burrow" top --batch -d 0.1 -p $few >"$tmp/out" 2>"$tmp/err" </dev/null &

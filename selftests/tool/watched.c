@@ -6,7 +6,8 @@
  *
  * usage: watched COUNT PAGES [SECONDS [CYCLES [HOLD]]]
  * With SECONDS it begins again that long; with CYCLES it collects so often each
- * time, a megabyte; the goroutines wait for HOLD milliseconds, 50 without.
+ * time, a megabyte; the goroutines wait for HOLD milliseconds, 50 without, and it
+ * as long when it has printed.
  *
  * usage: watched stop COUNT
  * Starts so many and stops itself by a signal before they run: on one processor
@@ -87,6 +88,8 @@ static int run(void *arg)
 		printf("collected %lu pauses %lu live %lu\n", stats.gc_cycles,
 		       stats.gc_pause_total_ns, stats.heap_live);
 	printf("created %lu grows %lu\n", stats.created, stats.stack_grows);
+	fflush(stdout);
+	burrow_sleep(hold * 1000000);
 	return ret;
 }
 

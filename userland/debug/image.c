@@ -25,7 +25,8 @@ static bool map_file(struct burrow_image *image, const char *path)
 	void *p;
 	int fd;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* It may have become a FIFO, that nobody writes to. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return false;
 	if (fstat(fd, &st) || st.st_size < (off_t)sizeof(Elf64_Ehdr)) {

@@ -37,6 +37,8 @@ static void begin(struct process *p, const struct stat *exe)
 	p->inode = exe->st_ino;
 	p->looked = 0;
 	p->uses = false;
+	p->high = 0;
+	memset(&p->collector, 0, sizeof(p->collector));
 	p->stack = UNKNOWN;
 	p->pool = UNKNOWN;
 	p->grows = UNKNOWN;

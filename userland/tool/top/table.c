@@ -169,7 +169,7 @@ static int put(const struct column *column, bool last, const char *text,
 {
 	int n;
 
-	if (room <= 1)
+	if (room <= 1 || !column->width)
 		return 0;
 	if (column->unit != UNIT_TEXT)
 		n = snprintf(line, room, "%*s ", column->width, text);

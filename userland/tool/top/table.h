@@ -28,7 +28,7 @@ enum unit {
  * @key:	its name in JSON and for --sort
  * @title:	its heading
  * @unit:	what it holds
- * @width:	characters; the last column takes what is left
+ * @width:	characters, 0: it is in JSON only; the last column takes what is left
  */
 struct column {
 	const char *key;

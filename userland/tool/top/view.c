@@ -30,6 +30,7 @@ enum {
 	P_PHASE,
 	P_P50,
 	P_P99,
+	P_PAUSED,
 	P_COMMAND,
 };
 
@@ -48,6 +49,7 @@ static const struct column of_processes[] = {
 	[P_PHASE] = { "phase", "GC", UNIT_TEXT, 5 },
 	[P_P50] = { "pause_p50_ns", "P50 us", UNIT_NS, 7 },
 	[P_P99] = { "pause_p99_ns", "P99 us", UNIT_NS, 7 },
+	[P_PAUSED] = { "paused_ns", "PAUSED", UNIT_NS, 0 },
 	[P_COMMAND] = { "command", "COMMAND", UNIT_TEXT, 15 },
 };
 
@@ -85,6 +87,7 @@ static void add_process(struct table *t, const struct process *p,
 	if (pauses->count) {
 		c[P_P50].number = hist_percentile(pauses, 50);
 		c[P_P99].number = hist_percentile(pauses, 99);
+		c[P_PAUSED].number = pauses->sum;
 	}
 	cell_text(&c[P_COMMAND], p->name);
 }

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../debug/image.h"
 #include "mapping.h"
@@ -42,13 +43,22 @@ bool mapping_find(pid_t pid, bool (*fn)(const struct mapping *m, void *arg),
 	return found;
 }
 
+void mapping_path(pid_t pid, const struct mapping *m, char *path, size_t size)
+{
+	snprintf(path, size, "/proc/%d/map_files/%lx-%lx", pid, m->low,
+		 m->high);
+	if (access(path, R_OK))
+		snprintf(path, size, "/proc/%d/root%s", pid, m->file);
+}
+
 uint64_t mapping_address(const struct burrow_image *image, uint64_t offset)
 {
 	const Elf64_Ehdr *head = (const void *)image->data;
 	const Elf64_Phdr *ph = (const void *)(image->data + head->e_phoff);
 	int i;
 
-	if (head->e_phoff + head->e_phnum * sizeof(*ph) > image->size)
+	if (head->e_phoff > image->size ||
+	    head->e_phnum * sizeof(*ph) > image->size - head->e_phoff)
 		return 0;
 	for (i = 0; i < head->e_phnum; i++) {
 		if (ph[i].p_type == PT_LOAD && offset >= ph[i].p_offset &&

@@ -32,6 +32,12 @@ struct mapping {
 bool mapping_find(pid_t pid, bool (*fn)(const struct mapping *m, void *arg),
 		  void *arg);
 
+/*
+ * Where the file can be opened: by the mapping itself, which is that file even if
+ * it was replaced or deleted, or, where only root may do that, by its name.
+ */
+void mapping_path(pid_t pid, const struct mapping *m, char *path, size_t size);
+
 /* The address that a file gives to a place in it; 0: none. */
 uint64_t mapping_address(const struct burrow_image *image, uint64_t offset);
 

@@ -33,8 +33,7 @@ static bool is_library(const struct mapping *m, void *arg)
 
 	if (!strstr(m->file, LIBRARY))
 		return false;
-	snprintf(t->program, sizeof(t->program), "/proc/%d/root%s", t->pid,
-		 m->file);
+	mapping_path(t->pid, m, t->program, sizeof(t->program));
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../tool.h"
@@ -17,12 +18,20 @@
 
 #define MODULE "/sys/module/burrow"
 
+/* One whose probes are attached to, for all that run it. */
+struct file {
+	dev_t device;
+	ino_t inode;
+};
+
 /**
  * struct watch - what is loaded
  * @skel:	the object
  * @ring:	its events
  * @links:	what is attached
  * @nr_links:	length of @links
+ * @files:	that were added
+ * @nr_files:	how many
  * @module:	the module's events are among it
  * @collectors:	the collectors' probes are all that is
  * @fn:		who gets the events
@@ -33,6 +42,8 @@ struct watch {
 	struct ring_buffer *ring;
 	struct bpf_link **links;
 	unsigned int nr_links;
+	struct file *files;
+	unsigned int nr_files;
 	bool module;
 	bool collectors;
 	watch_fn *fn;
@@ -215,8 +226,32 @@ int watch_open_collectors(struct watch **watch)
 	return open_watch(0, NULL, watch);
 }
 
+static bool is_added(const struct watch *w, const struct stat *file)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->nr_files; i++) {
+		if (w->files[i].device == file->st_dev &&
+		    w->files[i].inode == file->st_ino)
+			return true;
+	}
+	return false;
+}
+
 int watch_add(struct watch *w, const char *program)
 {
+	struct file *files;
+	struct stat st;
+
+	if (stat(program, &st))
+		return -errno;
+	if (is_added(w, &st))
+		return 0;
+	files = realloc(w->files, (w->nr_files + 1) * sizeof(*files));
+	if (!files)
+		return -ENOMEM;
+	files[w->nr_files++] = (struct file){ st.st_dev, st.st_ino };
+	w->files = files;
 	return attach_probes(w, -1, program);
 }
 
@@ -248,6 +283,7 @@ void watch_close(struct watch *w)
 	for (i = 0; i < w->nr_links; i++)
 		bpf_link__destroy(w->links[i]);
 	free(w->links);
+	free(w->files);
 	ring_buffer__free(w->ring);
 	runtime_bpf__destroy(w->skel);
 	free(w);

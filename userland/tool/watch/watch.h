@@ -36,7 +36,10 @@ int watch_open(pid_t pid, const char *program, struct watch **w);
  */
 int watch_open_collectors(struct watch **w);
 
-/* All processes that run @program, now and later; 0 or a negative errno. */
+/*
+ * All processes that run @program, now and later; 0 or a negative errno. A file
+ * that was added before, under whatever name, is not added again.
+ */
 int watch_add(struct watch *w, const char *program);
 
 /* Hands over what there is, or waits for it; negative errno, -EINTR too. */

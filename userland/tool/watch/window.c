@@ -21,6 +21,7 @@
 #define PAGE 4096UL
 #define STRETCH 64 /* pages of a stack that are asked for at a time */
 #define SLABS 4096
+#define SLAB_MAX (1UL << 20) /* goroutines that one has at most */
 #define PRESENT (3ULL << 62) /* in memory, or in swap */
 
 /* Whether all of it was read. */
@@ -115,8 +116,7 @@ static bool try_mapping(const struct mapping *m, void *arg)
 		snprintf(w->program, sizeof(w->program), "/proc/%d/exe",
 			 w->pid);
 	else if (strstr(m->file, LIBRARY))
-		snprintf(w->program, sizeof(w->program), "/proc/%d/root%s",
-			 w->pid, m->file);
+		mapping_path(w->pid, m, w->program, sizeof(w->program));
 	else
 		return false;
 	if (!burrow_image_open(&image, w->program))
@@ -257,14 +257,16 @@ struct walk {
 	long told;
 };
 
+/* Of a copy of a goroutine; 0 of what does not lie in one. */
 static uint64_t field(const struct window *w, const char *copy,
 		      enum burrow_field f)
 {
+	uint64_t all = w->table.fields[BURROW_FIELD_SLAB_G].bytes;
+	uint64_t at = w->table.fields[f].at, bytes = w->table.fields[f].bytes;
 	uint64_t v = 0;
 
-	if (w->table.fields[f].bytes <= sizeof(v))
-		memcpy(&v, copy + w->table.fields[f].at,
-		       w->table.fields[f].bytes);
+	if (bytes <= sizeof(v) && at + bytes <= all)
+		memcpy(&v, copy + at, bytes);
 	return v;
 }
 
@@ -357,7 +359,7 @@ static void walk_slab(struct walk *walk, uint64_t at, uint64_t used)
 	uint64_t step = walk->w->table.fields[BURROW_FIELD_SLAB_G].bytes;
 	uint64_t n, i;
 
-	if (!step || step > sizeof(copies))
+	if (!step || step > sizeof(copies) || used > SLAB_MAX)
 		return;
 	at += walk->w->table.fields[BURROW_FIELD_SLAB_G].at;
 	for (; used && walk->left; used -= n, at += n * step) {
