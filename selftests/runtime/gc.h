@@ -136,7 +136,7 @@ FIXTURE_VARIANT_ADD(gc, 2_processors_tracked){
 };
 
 FIXTURE_VARIANT_ADD(gc, 2_processors_stopped){
-	.way = { 2, "gcverify=1,gcpoison=1,gcuffd=0" },
+	.way = { 2, "gcverify=1,gcpoison=1,gcuffd=0,kmodheap=0" },
 };
 
 FIXTURE_VARIANT_ADD(gc, 8_processors_tracked){

@@ -305,7 +305,7 @@ TEST_F(gc, runs_end_beside_the_collector)
 static const struct way stressed[] = {
 	{ 1, "gcstress=1,gcverify=1,gcpoison=1" },
 	{ 2, "gcstress=2,gcverify=1,gcpoison=1" },
-	{ 2, "gcstress=2,gcverify=1,gcpoison=1,gcuffd=0" },
+	{ 2, "gcstress=2,gcverify=1,gcpoison=1,gcuffd=0,kmodheap=0" },
 	{ 8, "gcstress=3,gcpoison=1" },
 };
 

@@ -131,7 +131,7 @@ TEST_GC(pointers_moved_to_new_objects)
 
 static bool is_tracked(void)
 {
-	return !burrow_track_try(&burrow_track_uffd);
+	return on_kmod() || !burrow_track_try(&burrow_track_uffd, -1);
 }
 
 struct fault {
@@ -201,8 +201,8 @@ TEST(forgotten_pages_of_new_objects_are_noticed)
 TEST(a_forgotten_stack_is_noticed)
 {
 	EXPECT_TRUE(is_noticed((struct fault){ "gcverify=1,gcfault=2", NULL }));
-	EXPECT_TRUE(is_noticed(
-		(struct fault){ "gcverify=1,gcfault=2,gcuffd=0", NULL }));
+	EXPECT_TRUE(is_noticed((struct fault){
+		"gcverify=1,gcfault=2,gcuffd=0,kmodheap=0", NULL }));
 }
 
 TEST(objects_that_are_not_allocated_marked_are_noticed)

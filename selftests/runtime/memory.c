@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* No memory for a stack to grow: a limit of the module is set low meanwhile. */
+/* No memory for a stack or the heap to grow: a limit of the module is set low meanwhile. */
 #include <fcntl.h>
 
 #include "runtime.h"
@@ -132,6 +132,71 @@ TEST(a_system_call_gets_efault)
 		SKIP(return, "%s", why);
 	EXPECT_TRUE(exited_with(&o, 0));
 	EXPECT_STREQ("", o.text);
+}
+
+/* The heap keeps to what the module allows, and says so in time. */
+static void *keep;
+
+static int hoard(void *arg)
+{
+	void **block;
+
+	(void)arg;
+	for (;;) {
+		block = burrow_alloc(64 * KIB);
+		memset(block, 0, 64 * KIB);
+		*block = keep;
+		keep = block;
+	}
+	return 0;
+}
+
+static void run_hoard(void *arg)
+{
+	exit(burrow_run(NULL, hoard, arg));
+}
+
+TEST(a_heap_that_cannot_grow_says_so)
+{
+	static struct outcome o;
+	const char *why = outcome_limited(&o, run_hoard, NULL);
+
+	if (why)
+		SKIP(return, "%s", why);
+	EXPECT_TRUE(killed_by(&o, SIGABRT));
+	EXPECT_TRUE(begins(&o, "burrow: out of memory: burrow_alloc: no "));
+}
+
+/* Less than the heap was promised: the fault itself is refused. */
+static int hoard_meanwhile(void *arg)
+{
+	burrow_alloc(KIB);
+	if (!write_limit("16777216"))
+		return 1;
+	return hoard(arg);
+}
+
+static void run_hoard_meanwhile(void *arg)
+{
+	exit(burrow_run(NULL, hoard_meanwhile, arg));
+}
+
+TEST(a_heap_page_that_is_refused_is_sigbus)
+{
+	static struct outcome o;
+	char before[32];
+
+	if (!on_kmod())
+		SKIP(return, "memory of mmap is the system's");
+	if (!read_limit(before, sizeof(before)) || !write_limit(before))
+		SKIP(return, "the module's limits cannot be set here");
+	outcome_of(&o, run_hoard_meanwhile, NULL);
+	write_limit(before);
+	EXPECT_TRUE(killed_by(&o, SIGBUS));
+	EXPECT_TRUE(begins(
+		&o,
+		"burrow: goroutine 1 (main): out of heap memory: a limit of the module"));
+	EXPECT_TRUE(says(&o, "hoard+0x"));
 }
 
 TEST_HARNESS_MAIN

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../heap/heap.h"
 #include "../sched/sched.h"
 #include "ask.h"
 #include "backtrace.h"
@@ -94,6 +95,33 @@ static void no_memory(const struct burrow_stack_arena *arena, uint32_t slot,
 	burrow_backtrace_interrupted(STDERR_FILENO, ucontext);
 }
 
+/* The module refused a page of the heap. */
+static void no_heap(const void *ucontext)
+{
+	const struct burrow_stack_pool *pool = READ_ONCE(burrow_runtime.pool);
+	struct goroutine *g = burrow_current();
+
+	burrow_report_begin();
+	if (g)
+		burrow_print(STDERR_FILENO,
+			     "burrow: goroutine %lu%s%s%s: ", g->id,
+			     BURROW_NAME_ARGS(g));
+	else
+		burrow_print(STDERR_FILENO, "burrow: ");
+	burrow_print(
+		STDERR_FILENO, "out of heap memory: %s\n",
+		pool->backend->no_memory((struct burrow_stack_pool *)pool));
+	burrow_backtrace_interrupted(STDERR_FILENO, ucontext);
+}
+
+static bool is_of_heap(const void *address)
+{
+	const struct burrow_heap *heap = burrow_heap_now();
+
+	return heap && burrow_heap_module_of(heap) &&
+	       burrow_heap_holds(heap, address);
+}
+
 static void on_fault(int sig, siginfo_t *info, void *ucontext)
 {
 	const struct burrow_stack_pool *pool = READ_ONCE(burrow_runtime.pool);
@@ -113,6 +141,10 @@ static void on_fault(int sig, siginfo_t *info, void *ucontext)
 		   burrow_stack_in_guard(&g->stack, info->si_addr)) {
 		overflow(g, ucontext);
 		die_of(sig, true);
+	} else if (sig == SIGBUS && pool && info->si_code > 0 &&
+		   is_of_heap(info->si_addr)) {
+		no_heap(ucontext);
+		die_of(sig, false);
 	} else {
 		pass_on(sig, info, ucontext);
 	}

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "../debug/print.h"
+#include "../heap/module.h"
 #include "../heap/profile.h"
 #include "../sched/sched.h"
 #include "assist.h"
@@ -395,14 +396,17 @@ static void run_cycle(void)
 /* The first that works; the heap is watched by it for the rest of the run. */
 static void open_tracker(void)
 {
+	const struct burrow_heap_module *module;
 	const struct burrow_tracker *const *t;
 	char *low, *high;
 
 	burrow_heap_tracked_half(gc->heap, &low, &high);
+	module = burrow_heap_module_of(gc->heap);
 	for (t = burrow_trackers; *t; t++) {
 		if (gc->config.no_uffd && *t == &burrow_track_uffd)
 			continue;
-		if (burrow_track_try(*t) || (*t)->open(-1))
+		if (burrow_track_try(*t, module ? module->fd : -1) ||
+		    (*t)->open(module))
 			continue;
 		if (!(*t)->watch(low, high))
 			break;

@@ -143,12 +143,26 @@ static void harvest(char *low, char *high, void *arg)
 	rescan(low, high, s);
 }
 
+/*
+ * Parts of the heap that may have been written. Where arming makes writes dearer
+ * only those that matter; else all that was ever in use: one call for each part
+ * would cost more.
+ */
+static void each_part(struct state *s, enum burrow_heap_part part,
+		      void (*fn)(char *low, char *high, void *arg))
+{
+	if (s->tracker && s->tracker->free)
+		burrow_heap_tracked_used(s->cycle->heap, fn, s);
+	else
+		burrow_heap_tracked(s->cycle->heap, part, fn, s);
+}
+
 /* Scans again what was written; returns how many pages that were. */
 static uint64_t harvest_all(struct state *s, enum burrow_heap_part part)
 {
 	s->dirty = 0;
 	s->failed = false;
-	burrow_heap_tracked(s->cycle->heap, part, harvest, s);
+	each_part(s, part, harvest);
 	return s->dirty / PAGE;
 }
 
@@ -421,7 +435,7 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	prepare(c);
 	burrow_gc_swept();
 	if (tracker && !c->quick && !c->young)
-		burrow_heap_tracked(c->heap, BURROW_HEAP_OLD, arm, &s);
+		each_part(&s, BURROW_HEAP_OLD, arm);
 	if (s.tracker)
 		stop(&s, "mark begin", begin, 0);
 	else

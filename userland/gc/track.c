@@ -4,15 +4,18 @@
  * before it is trusted. The kernel may have a call and not the effect.
  */
 #define _GNU_SOURCE
+#include <linux/burrow.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../heap/module.h"
 #include "track.h"
 
 #define PAGES 8
 
 const struct burrow_tracker *const burrow_trackers[] = {
+	&burrow_track_kmod,
 	&burrow_track_uffd,
 	NULL,
 };
@@ -86,26 +89,53 @@ static const char *use(const struct burrow_tracker *tracker, struct seen *seen)
 	base[page] = 3;
 	if (!look(tracker, seen) || !(seen->pages & 0x02))
 		return "writes after a harvest are not seen";
-	if (!look(tracker, seen) || !(seen->pages & 0x02))
+	if (!tracker->free && (!look(tracker, seen) || !(seen->pages & 0x02)))
 		return "a look arms";
 	return NULL;
 }
 
-const char *burrow_track_try(const struct burrow_tracker *tracker)
+static const char *try_on(const struct burrow_tracker *tracker, char *base,
+			  const struct burrow_heap_module *module)
 {
-	struct seen seen = { .page = sysconf(_SC_PAGESIZE) };
+	struct seen seen = { .base = base, .page = sysconf(_SC_PAGESIZE) };
 	const char *why;
 
-	if (tracker->open(-1))
+	if (tracker->open(module))
 		return "not allowed, or not there";
-	seen.base = mmap(NULL, PAGES * seen.page, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (seen.base == MAP_FAILED) {
-		tracker->close();
-		return "no memory";
-	}
 	why = use(tracker, &seen);
 	tracker->close();
-	munmap(seen.base, PAGES * seen.page);
 	return why;
+}
+
+static const char *try_anonymous(const struct burrow_tracker *tracker)
+{
+	size_t bytes = PAGES * sysconf(_SC_PAGESIZE);
+	const char *why;
+	char *base;
+
+	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return "no memory";
+	why = try_on(tracker, base, NULL);
+	munmap(base, bytes);
+	return why;
+}
+
+static const char *try_module(const struct burrow_tracker *tracker, int fd)
+{
+	struct burrow_heap_module module;
+	const char *why = "no memory";
+
+	if (burrow_heap_module_open(&module, fd, BURROW_BLOCK_SIZE))
+		return "the module has no heaps";
+	if (!burrow_heap_module_map(&module, module.base, module.bytes))
+		why = try_on(tracker, module.base, &module);
+	burrow_heap_module_close(&module);
+	return why;
+}
+
+const char *burrow_track_try(const struct burrow_tracker *tracker, int fd)
+{
+	return fd >= 0 ? try_module(tracker, fd) : try_anonymous(tracker);
 }

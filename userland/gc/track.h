@@ -16,13 +16,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct burrow_heap_module;
+
 /* Called with each run of pages that were written, in order. */
 typedef void burrow_dirty_fn(char *low, char *high, void *arg);
 
 /**
  * struct burrow_tracker - a way to know
  * @name:	of it
- * @open:	@fd: of the module's context, or -1. 0 or a negative errno
+ * @free:	nothing is protected: a write to an armed page costs no more than
+ *		any other
+ * @open:	@module: the arena that the memory is in, or NULL: anonymous
+ *		memory. 0 or a negative errno
  * @close:	nothing is armed any more
  * @watch:	a range of the heap's that will be armed and harvested in parts,
  *		mapped, writable or not; once. 0 or a negative errno
@@ -32,11 +37,13 @@ typedef void burrow_dirty_fn(char *low, char *high, void *arg);
  *		harvested, and arms them again; pages that never were armed count
  *		as written. @fn may be called before the rest is harvested. 0 or a
  *		negative errno: then any page may have been written
- * @look:	the same, but does not arm: the next write costs nothing
+ * @look:	the same for the last time before the next @arm: does not arm
+ *		where that would cost the next write a fault
  */
 struct burrow_tracker {
 	const char *name;
-	int (*open)(int fd);
+	bool free;
+	int (*open)(const struct burrow_heap_module *module);
 	void (*close)(void);
 	int (*watch)(char *low, char *high);
 	int (*arm)(char *low, char *high);
@@ -44,12 +51,16 @@ struct burrow_tracker {
 	int (*look)(char *low, char *high, burrow_dirty_fn *fn, void *arg);
 };
 
+extern const struct burrow_tracker burrow_track_kmod;
 extern const struct burrow_tracker burrow_track_uffd;
 
 /* All there are, best first, NULL at the end. */
 extern const struct burrow_tracker *const burrow_trackers[];
 
-/* Tries one on memory of its own; NULL if it does what it should, else why. */
-const char *burrow_track_try(const struct burrow_tracker *tracker);
+/*
+ * Tries one on memory of its own: an arena in the context @fd, -1: anonymous
+ * memory. NULL if it does what it should, else why.
+ */
+const char *burrow_track_try(const struct burrow_tracker *tracker, int fd);
 
 #endif /* BURROW_TRACK_H */

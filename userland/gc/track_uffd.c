@@ -33,7 +33,7 @@ static void uffd_close(void)
 	pagemap = -1;
 }
 
-static int uffd_open(int fd)
+static int uffd_open(const struct burrow_heap_module *module)
 {
 	struct uffdio_api api = {
 		.api = UFFD_API,
@@ -41,7 +41,8 @@ static int uffd_open(int fd)
 	};
 	int err;
 
-	(void)fd;
+	if (module)
+		return -EOPNOTSUPP;
 	/* Faults of the kernel's own are resolved all the same. */
 	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY);
 	if (uffd < 0)

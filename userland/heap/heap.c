@@ -146,11 +146,13 @@ static size_t most_bytes(void)
 	return bytes;
 }
 
-static int memory_open(struct burrow_heap *heap)
+static int memory_from(struct burrow_heap *heap,
+		       const struct burrow_heap_source *source)
 {
 	size_t bytes;
 	int ret = -ENOMEM;
 
+	heap->source = source;
 	for (bytes = most_bytes(); bytes >= RESERVE_MIN; bytes /= 2) {
 		ret = heap->source->reserve(heap, bytes);
 		if (ret)
@@ -162,6 +164,19 @@ static int memory_open(struct burrow_heap *heap)
 		heap->source->close(heap);
 	}
 	return ret;
+}
+
+static int memory_open(struct burrow_heap *heap)
+{
+	if (heap->fd >= 0 && !memory_from(heap, &burrow_heap_kmod))
+		return 0;
+	return memory_from(heap, &burrow_heap_mmap);
+}
+
+const struct burrow_heap_module *
+burrow_heap_module_of(const struct burrow_heap *heap)
+{
+	return heap->source == &burrow_heap_kmod ? &heap->module : NULL;
 }
 
 int burrow_heap_open(struct burrow_heap **out,
@@ -176,7 +191,7 @@ int burrow_heap_open(struct burrow_heap **out,
 	heap = burrow_table_map(sizeof(*heap));
 	if (!heap)
 		return -ENOMEM;
-	heap->source = &burrow_heap_mmap;
+	heap->fd = options->fd;
 	heap->poison = options->poison;
 	heap->check = options->check;
 	heap->white = options->white;

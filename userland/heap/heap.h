@@ -51,6 +51,7 @@
 
 struct burrow_heap;
 struct burrow_heap_cache;
+struct burrow_heap_module;
 struct burrow_span;
 struct burrow_thread;
 
@@ -84,12 +85,15 @@ struct burrow_heap_hooks {
  * @poison:	what is swept is filled with 0xdb
  * @check:	tell of pointers in words that a type declares none
  * @white:	for tests: objects are not allocated marked, as they should be
+ * @fd:		of the module's context, to have memory from there if it can be
+ *		had; -1: from anonymous mappings
  * @hooks:	the collector's, or NULL
  */
 struct burrow_heap_options {
 	bool poison;
 	bool check;
 	bool white;
+	int fd;
 	const struct burrow_heap_hooks *hooks;
 };
 
@@ -98,6 +102,10 @@ int burrow_heap_open(struct burrow_heap **heap,
 		     const struct burrow_heap_options *options);
 /* Nobody uses it any more, nor what is on it. */
 void burrow_heap_close(struct burrow_heap *heap);
+
+/* The arena that it is in, or NULL: it is in anonymous memory. */
+const struct burrow_heap_module *
+burrow_heap_module_of(const struct burrow_heap *heap);
 
 /* The heap of the run, or NULL. NULL set: the last one calls no hook any more. */
 struct burrow_heap *burrow_heap_now(void);
@@ -195,7 +203,8 @@ size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes);
  * harvest: where anything else is marked. A page that was not armed counts as
  * written, so that the marked objects on it are scanned again, whatever was
  * written to them since they were scanned. On pages that are in neither there is
- * nothing to scan again. half: all addresses that they could ever be at.
+ * nothing to scan again. used: the one run of all that was ever in use. half: all
+ * addresses that they could ever be at.
  */
 enum burrow_heap_part {
 	BURROW_HEAP_OLD = 1,
@@ -205,6 +214,9 @@ enum burrow_heap_part {
 
 void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,
 			      char **high);
+void burrow_heap_tracked_used(struct burrow_heap *heap,
+			      void (*fn)(char *low, char *high, void *arg),
+			      void *arg);
 void burrow_heap_tracked(struct burrow_heap *heap, enum burrow_heap_part part,
 			 void (*fn)(char *low, char *high, void *arg),
 			 void *arg);

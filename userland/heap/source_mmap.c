@@ -12,28 +12,15 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "../stack/stack.h"
 #include "span.h"
 
-#define ALIGN (2UL << 20)
 #define HUGE_FROM (32UL << 20) /* of a half: what lies above is in huge pages */
 
 static int mmap_reserve(struct burrow_heap *heap, size_t bytes)
 {
-	char *p = mmap(NULL, bytes + ALIGN, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *base;
-
-	if (p == MAP_FAILED)
-		return -errno;
-	base = (char *)(((uintptr_t)p + ALIGN - 1) & -ALIGN);
-	if (base > p)
-		munmap(p, base - p);
-	if (base < p + ALIGN)
-		munmap(base + bytes, p + ALIGN - base);
-	/* After mlockall(MCL_FUTURE) what is committed would all get memory. */
-	munlock(base, bytes);
-	heap->base = base;
-	return 0;
+	heap->base = burrow_stack_reserve_space(bytes);
+	return heap->base ? 0 : -ENOMEM;
 }
 
 static int mmap_commit(struct burrow_heap *heap, struct burrow_half *half,

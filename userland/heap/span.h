@@ -23,6 +23,7 @@
 
 #include "../sched/lock.h"
 #include "heap.h"
+#include "module.h"
 
 #define BURROW_HEAP_SHIFT 13
 #define BURROW_HEAP_SMALL 32768UL /* bytes of the largest that share a span */
@@ -199,6 +200,7 @@ struct burrow_bin {
  * @pages:	of the reservation
  * @top:	pages below were in use once
  * @committed:	pages below may be touched
+ * @mapped:	bytes from @base that the module has mapped
  * @free:	trees of free runs below @top, by size, then address: with
  *		memory, and without
  * @free_pages:	how many pages those are; read without the lock
@@ -216,6 +218,7 @@ struct burrow_half {
 	size_t pages;
 	size_t top;
 	size_t committed;
+	size_t mapped;
 	struct burrow_span *free[2];
 	size_t free_pages[2];
 	struct burrow_span *structs;
@@ -289,6 +292,7 @@ struct burrow_heap_source {
 	void (*close)(struct burrow_heap *heap);
 };
 
+extern const struct burrow_heap_source burrow_heap_kmod;
 extern const struct burrow_heap_source burrow_heap_mmap;
 
 /**
@@ -308,6 +312,8 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @bins:	spans by bin
  * @hooks:	the collector's, or NULL
  * @source:	of memory
+ * @fd:		the module's context, or -1
+ * @module:	its arena, if @source is the module
  * @poison:	options
  * @check:	options
  * @white:	options
@@ -345,6 +351,8 @@ struct burrow_heap {
 	struct burrow_half half[2];
 	const struct burrow_heap_hooks *hooks;
 	const struct burrow_heap_source *source;
+	int fd;
+	struct burrow_heap_module module;
 	bool poison;
 	bool check;
 	bool white;

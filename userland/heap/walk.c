@@ -242,6 +242,16 @@ void burrow_heap_forget(struct burrow_heap *heap)
 	}
 }
 
+void burrow_heap_tracked_used(struct burrow_heap *heap,
+			      void (*fn)(char *low, char *high, void *arg),
+			      void *arg)
+{
+	size_t end = __atomic_load_n(&heap->half[0].top, __ATOMIC_ACQUIRE);
+
+	if (end)
+		fn(heap->base, heap->base + (end << BURROW_HEAP_SHIFT), arg);
+}
+
 /*
  * Spans come and go meanwhile; the table of pages can be read at any time. That
  * of old ones is looked at first, which saves the marks of most.

@@ -265,7 +265,7 @@ static int read_debug(struct burrow_config *config)
 		if (len >= sizeof(item) || debug_item(config, item))
 			return bad(
 				"BURROW_DEBUG", text,
-				"knows guardinstall=0, uring=0, schedtrace=MS, stopsignal=N, gctrace=1, gcstress=N, gcverify=1, gcpoison=1, gccheck=1, gcuffd=0, gcyoung=0, escapecheck=1, heapprofile=BYTES");
+				"knows guardinstall=0, uring=0, schedtrace=MS, stopsignal=N, gctrace=1, gcstress=N, gcverify=1, gcpoison=1, gccheck=1, gcuffd=0, kmodheap=0, gcyoung=0, escapecheck=1, heapprofile=BYTES");
 	}
 	return 0;
 }

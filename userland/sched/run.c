@@ -22,8 +22,9 @@
 #include "../debug/probe.h"
 #include "../debug/sanitize.h"
 #include "../debug/window.h"
-#include "goroutine.h"
 #include "../gc/gc.h"
+#include "../heap/module.h"
+#include "goroutine.h"
 #include "runq.h"
 
 #define MAIN_STACK (8UL << 20)
@@ -442,12 +443,27 @@ static int take_first(struct burrow_runtime *rt)
 	return open_pool(&rt->config);
 }
 
+/* What the module refuses is SIGBUS; what is not handed out in time is not. */
+static void limit_heap(struct burrow_runtime *rt)
+{
+	const struct burrow_heap_module *m = burrow_heap_module_of(rt->heap);
+	uint64_t *limit = &rt->config.gc.limit, bytes;
+
+	if (!m)
+		return;
+	bytes = burrow_heap_module_limit(m);
+	bytes -= bytes / 10;
+	if (!*limit || *limit > bytes)
+		*limit = bytes;
+}
+
 static int open_heap(struct burrow_runtime *rt)
 {
 	const struct burrow_heap_options options = {
 		.poison = rt->config.heap_poison,
 		.check = rt->config.heap_check,
 		.white = rt->config.gc.fault == GC_FAULT_BLACK,
+		.fd = rt->config.no_kmod_heap ? -1 : rt->pool->fd,
 		.hooks = &burrow_gc_hooks,
 	};
 	int ret;
@@ -456,6 +472,7 @@ static int open_heap(struct burrow_runtime *rt)
 	if (ret)
 		return no_memory("the heap", ret);
 	burrow_heap_now_set(rt->heap);
+	limit_heap(rt);
 	burrow_gc_open(&rt->config.gc, rt->heap);
 	return 0;
 }
@@ -525,12 +542,13 @@ void burrow_remains_put(struct burrow_remains *remains)
 {
 	if (__atomic_sub_fetch(&remains->users, 1, __ATOMIC_ACQ_REL))
 		return;
+	/* Its arena is in the context that the pool closes. */
+	if (remains->heap)
+		burrow_heap_close(remains->heap);
 	burrow_stack_pool_close(remains->pool);
 	free(remains->pool);
 	goroutine_slabs_free(remains->slabs);
 	burrow_regions_free(remains->regions);
-	if (remains->heap)
-		burrow_heap_close(remains->heap);
 	free(remains);
 }
 

@@ -385,6 +385,7 @@ struct burrow_config {
 	struct burrow_gc_config gc;
 	bool heap_poison;
 	bool heap_check;
+	bool no_kmod_heap;
 };
 
 struct burrow_slab;

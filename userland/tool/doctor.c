@@ -206,16 +206,35 @@ static void look_at_userfaultfd(void)
 		      "works, with asynchronous write-protection");
 }
 
+/* NULL, or why it does not work; kmod is tried in a context of its own. */
+static const char *try_tracker(const struct burrow_tracker *t,
+			       const struct burrow_config *config)
+{
+	struct burrow_stack_pool pool = { .fd = -1 };
+	const char *why;
+
+	if (t == &burrow_track_uffd)
+		return config->gc.no_uffd ? "BURROW_DEBUG says gcuffd=0" :
+					    burrow_track_try(t, -1);
+	if (config->no_kmod_heap)
+		return "BURROW_DEBUG says kmodheap=0";
+	if (config->backend == BURROW_BACKEND_MMAP)
+		return "stacks are not the module's";
+	if (burrow_stack_kmod.open(&pool))
+		return "no module";
+	why = burrow_track_try(t, pool.fd);
+	burrow_stack_kmod.close(&pool);
+	return why;
+}
+
 /* How the collector would learn of writes, tried as it tries. */
 static void look_at_tracking(const struct burrow_config *config)
 {
 	const struct burrow_tracker *const *t;
-	const char *why = "BURROW_DEBUG says gcuffd=0";
+	const char *why = NULL;
 
 	for (t = burrow_trackers; *t; t++) {
-		if (config->gc.no_uffd && *t == &burrow_track_uffd)
-			continue;
-		why = burrow_track_try(*t);
+		why = try_tracker(*t, config);
 		if (why)
 			continue;
 		found("write tracking", GOOD, "",
