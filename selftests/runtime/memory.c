@@ -165,6 +165,7 @@ TEST(a_heap_that_cannot_grow_says_so)
 		SKIP(return, "%s", why);
 	EXPECT_TRUE(killed_by(&o, SIGABRT));
 	EXPECT_TRUE(begins(&o, "burrow: out of memory: burrow_alloc: no "));
+	EXPECT_TRUE(says(&o, ", and may have 14745 KiB\n"));
 }
 
 /* Less than the heap was promised: the fault itself is refused. */

@@ -179,12 +179,37 @@ static struct burrow_thread *soon(struct burrow_thread *self, size_t bytes)
 	return self;
 }
 
+/*
+ * The same in burrow_blocking(), which has no goroutine to park: outside, where the
+ * stop finds it. Seldom enough to look now and then.
+ */
+static bool wait_blocked(struct burrow_thread *self)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	uint64_t ticket;
+	bool gone;
+
+	pthread_mutex_lock(&gc->lock);
+	ticket = ask();
+	gc->full = ticket;
+	pthread_mutex_unlock(&gc->lock);
+	burrow_leave(self);
+	do {
+		nanosleep(&ms, NULL);
+		gone = __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
+		       ATTENTION_GONE;
+	} while (!gone &&
+		 __atomic_load_n(&gc->done, __ATOMIC_RELAXED) < ticket);
+	burrow_reenter(self);
+	return !gone;
+}
+
 /* Nothing is left, or the limit is met. */
 static bool collect(struct burrow_thread **self, size_t bytes)
 {
 	(void)bytes;
 	if (is_blocking(*self))
-		return false;
+		return wait_blocked(*self);
 	*self = wait_for_cycle(*self, true);
 	return true;
 }
@@ -526,7 +551,8 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->refills = 0;
 	burrow_trim_open();
 	burrow_profile_open(heap, config->profile);
-	burrow_pacer_open(&gc->pacer, config->percent, config->limit);
+	burrow_pacer_open(&gc->pacer, config->percent,
+			  burrow_heap_limit(heap, config->limit));
 	burrow_collector_set_trigger();
 	pthread_mutex_unlock(&gc->lock);
 }

@@ -39,7 +39,8 @@ int64_t burrow_memory_limit(size_t bytes)
 			      (int64_t)gc->pacer.limit :
 			      INT64_MAX;
 		burrow_pacer_set(&gc->pacer, gc->pacer.percent,
-				 bytes ? limit : gc->pacer.limit);
+				 bytes ? burrow_heap_limit(gc->heap, limit) :
+					 gc->pacer.limit);
 		burrow_collector_set_trigger();
 	}
 	pthread_mutex_unlock(&gc->lock);

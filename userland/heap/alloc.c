@@ -91,8 +91,12 @@ static void *fail(const struct want *want)
 	burrow_report_begin();
 	burrow_print(
 		STDERR_FILENO,
-		"burrow: out of memory: %s: no %lu bytes; the heap has %lu KiB, %lu KiB of them live\n",
+		"burrow: out of memory: %s: no %lu bytes; the heap has %lu KiB, %lu KiB of them live",
 		want->call, want->size, counts.in_use >> 10, counts.live >> 10);
+	if (heap && heap->limit != UINT64_MAX)
+		burrow_print(STDERR_FILENO, ", and may have %lu KiB",
+			     heap->limit >> 10);
+	burrow_print(STDERR_FILENO, "\n");
 	abort();
 }
 
@@ -111,8 +115,7 @@ static bool collect(struct burrow_thread **self, const struct want *want)
 {
 	const struct burrow_heap_hooks *hooks = hooks_for(*self);
 
-	return hooks && hooks->collect && !attends(*self, ATTENTION_BLOCKING) &&
-	       hooks->collect(self, want->size);
+	return hooks && hooks->collect && hooks->collect(self, want->size);
 }
 
 /* Tells the collector what it wants to know before more is taken. */

@@ -197,12 +197,13 @@ int burrow_heap_open(struct burrow_heap **out,
 	heap->white = options->white;
 	heap->hooks = options->hooks;
 	heap->trigger = UINT64_MAX;
-	heap->limit = UINT64_MAX;
+	heap->most = UINT64_MAX;
 	ret = memory_open(heap);
 	if (ret) {
 		munmap(heap, sizeof(*heap));
 		return ret;
 	}
+	burrow_heap_limit(heap, 0);
 	halves_open(heap);
 	heap->allocs = heap->bits;
 	heap->marks = heap->bits + 1;
@@ -368,7 +369,10 @@ void burrow_heap_trigger(struct burrow_heap *heap, uint64_t allocated)
 	__atomic_store_n(&heap->trigger, allocated, __ATOMIC_RELAXED);
 }
 
-void burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes)
+uint64_t burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes)
 {
+	if (!bytes || bytes > heap->most)
+		bytes = heap->most;
 	__atomic_store_n(&heap->limit, bytes, __ATOMIC_RELAXED);
+	return bytes == UINT64_MAX ? 0 : bytes;
 }

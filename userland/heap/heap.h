@@ -249,8 +249,11 @@ void burrow_heap_count(struct burrow_heap *heap,
 /* Hook soon is called while counts.allocated is past this; UINT64_MAX: never. */
 void burrow_heap_trigger(struct burrow_heap *heap, uint64_t allocated);
 
-/* Spans and free pages may be so many bytes; what needs more fails. */
-void burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes);
+/*
+ * Spans and free pages may be so many bytes, 0: no limit; what needs more fails.
+ * Returns what it is, which the module may have made less.
+ */
+uint64_t burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes);
 
 #define BURROW_MARK_RING 16 /* objects whose memory is on its way */
 #define BURROW_MARK_BLOCK 1022

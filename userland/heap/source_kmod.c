@@ -14,8 +14,12 @@ static int kmod_reserve(struct burrow_heap *heap, size_t bytes)
 {
 	int ret = burrow_heap_module_open(&heap->module, heap->fd, bytes);
 
+	if (ret)
+		return ret;
 	heap->base = heap->module.base;
-	return ret;
+	/* A page refused is SIGBUS: some are left for stacks. */
+	heap->most = burrow_heap_module_limit(&heap->module) / 10 * 9;
+	return 0;
 }
 
 static int kmod_commit(struct burrow_heap *heap, struct burrow_half *half,

@@ -336,6 +336,7 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @unswept:	bytes; atomic
  * @unlisted:	bytes of large spans that are being made; atomic
  * @limit:	of @in_use and free pages with memory; atomic
+ * @most:	what @limit can't be above
  * @profile:	one sample in so many bytes, 0: none; atomic
  * @sweep_bin:	where sweeping looks next; atomic
  */
@@ -374,6 +375,7 @@ struct burrow_heap {
 	uint64_t unswept;
 	uint64_t unlisted;
 	uint64_t limit;
+	uint64_t most;
 	uint64_t profile;
 	uint32_t sweep_bin;
 	struct burrow_bin bins[BURROW_BINS];

@@ -23,7 +23,6 @@
 #include "../debug/sanitize.h"
 #include "../debug/window.h"
 #include "../gc/gc.h"
-#include "../heap/module.h"
 #include "goroutine.h"
 #include "runq.h"
 
@@ -443,20 +442,6 @@ static int take_first(struct burrow_runtime *rt)
 	return open_pool(&rt->config);
 }
 
-/* What the module refuses is SIGBUS; what is not handed out in time is not. */
-static void limit_heap(struct burrow_runtime *rt)
-{
-	const struct burrow_heap_module *m = burrow_heap_module_of(rt->heap);
-	uint64_t *limit = &rt->config.gc.limit, bytes;
-
-	if (!m)
-		return;
-	bytes = burrow_heap_module_limit(m);
-	bytes -= bytes / 10;
-	if (!*limit || *limit > bytes)
-		*limit = bytes;
-}
-
 static int open_heap(struct burrow_runtime *rt)
 {
 	const struct burrow_heap_options options = {
@@ -472,7 +457,6 @@ static int open_heap(struct burrow_runtime *rt)
 	if (ret)
 		return no_memory("the heap", ret);
 	burrow_heap_now_set(rt->heap);
-	limit_heap(rt);
 	burrow_gc_open(&rt->config.gc, rt->heap);
 	return 0;
 }

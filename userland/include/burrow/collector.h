@@ -54,8 +54,11 @@ int burrow_gc_percent(int percent);
  * burrow_memory_limit() - how much memory heap and stacks should keep to
  * @bytes:	so many; SIZE_MAX: no limit; 0 changes nothing
  *
- * The nearer the heap comes to it, the more often it is collected. A heap that
- * does not fit gets past it. From any thread while the runtime runs.
+ * The nearer the heap comes to it, the more often it is collected. What lives and
+ * what is asked for must fit: an allocation that would take the heap past the
+ * limit fails as where memory is out, after collections. Stacks are not refused.
+ * On the kernel module it is at most nine tenths of what the module allows. From
+ * any thread while the runtime runs.
  *
  * Return: what it was before (INT64_MAX: no limit), or -ESRCH if no runtime runs.
  */
