@@ -113,6 +113,7 @@ TEST(many_goroutines_take_turns)
 
 struct order {
 	int next;
+	int behind; /* had no time left to sleep */
 	int seen[8];
 	int64_t late[8];
 };
@@ -127,6 +128,8 @@ static void sleeper(void *arg)
 {
 	struct sleeper *s = arg;
 
+	if (s->until <= burrow_now())
+		__atomic_add_fetch(&s->order->behind, 1, __ATOMIC_SEQ_CST);
 	burrow_sleep(s->until - burrow_now());
 	s->order->late[s->number] = burrow_now() - s->until;
 	s->order->seen[__atomic_fetch_add(&s->order->next, 1, __ATOMIC_SEQ_CST)] =
@@ -151,15 +154,20 @@ static int sleep_in_order(void *arg)
 	return 0;
 }
 
-/* How many of the eight woke when they should. */
+/*
+ * How many of the eight woke when they should. Where the machine stood still until
+ * one of them was due, it did not sleep, and that was no try.
+ */
 static int sleep_on(const char *procs, struct order *order)
 {
-	int i, n = 0;
+	int i, n = 0, tries = 0;
 
-	memset(order, 0, sizeof(*order));
 	setenv("BURROW_PROCS", procs, 1);
-	if (burrow_run(NULL, sleep_in_order, order) || order->next != 8)
-		return -1;
+	do {
+		memset(order, 0, sizeof(*order));
+		if (burrow_run(NULL, sleep_in_order, order) || order->next != 8)
+			return -1;
+	} while (order->behind && ++tries < 20);
 	for (i = 0; i < 8; i++)
 		n += order->late[i] >= 0;
 	return n;

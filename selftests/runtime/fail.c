@@ -51,11 +51,6 @@ static struct report *report = &at_home;
 static int refuse_at;
 static int calls;
 
-static bool scaled_down(void)
-{
-	return getenv("BURROW_TEST_SCALE");
-}
-
 static void begin_refusing(int at)
 {
 	calls = 0;

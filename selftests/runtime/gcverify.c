@@ -46,7 +46,7 @@ static void wait_for_marking(void)
 	while (!marks() && !get(&stop))
 		;
 	/* The holder is scanned at once, the list's end long after. */
-	until = burrow_now() + 200000;
+	until = burrow_now() + (scaled_down() ? 5 * MS : 200000);
 	while (burrow_now() < until)
 		;
 }

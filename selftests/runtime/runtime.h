@@ -104,6 +104,12 @@ static inline bool begins(const struct outcome *o, const char *text)
 	return strstr(o->text, text) == o->text;
 }
 
+/* On an emulated machine, where all takes many times as long. */
+static inline bool scaled_down(void)
+{
+	return getenv("BURROW_TEST_SCALE");
+}
+
 /* Waits in the main goroutine until it is alone. */
 static inline void wait_for_others(void)
 {
