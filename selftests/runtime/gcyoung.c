@@ -276,7 +276,7 @@ TEST(forgotten_pages_are_noticed)
 {
 	static struct outcome o;
 
-	if (burrow_track_try(&burrow_track_uffd))
+	if (!on_kmod() && burrow_track_try(&burrow_track_uffd, -1))
 		SKIP(return, "no writes are tracked here");
 	outcome_of(&o, run_write_old, NULL);
 	EXPECT_TRUE(killed_by(&o, SIGABRT));
@@ -321,7 +321,7 @@ TEST(marking_is_not_left_to_the_last_stop)
 	long first, last, all, live, cycles = 0, late = 0;
 	const char *line = o.text, *at;
 
-	if (burrow_track_try(&burrow_track_uffd))
+	if (!on_kmod() && burrow_track_try(&burrow_track_uffd, -1))
 		SKIP(return, "no writes are tracked here");
 	outcome_of(&o, run_keep_list, NULL);
 	EXPECT_TRUE(exited_with(&o, 0));

@@ -229,6 +229,8 @@ static int debug_item(struct burrow_config *config, const char *item)
 		config->gc.escape = true;
 	else if (!strcmp(item, "gcuffd=0"))
 		config->gc.no_uffd = true;
+	else if (!strcmp(item, "kmodheap=0"))
+		config->no_kmod_heap = true;
 	else if (!strcmp(item, "gcyoung=0"))
 		config->gc.no_young = true;
 	else if (!strcmp(item, "gcpoison=1"))
