@@ -120,6 +120,139 @@ TEST_GC(locals_written_by_others_keep)
 	}
 }
 
+/*
+ * What a goroutine waits with and for: the element it sends lies in an object, and
+ * so do the channel or the lock that it waits in. Its own frames may have neither.
+ */
+static struct burrow_chan *meeting;
+
+__attribute__((noipa)) static void send_thing(struct secret *secret)
+{
+	burrow_chan_send(meeting, make(secret));
+}
+
+static void send_many(void *arg)
+{
+	send_thing(arg);
+}
+
+TEST_GC(elements_of_those_who_wait_are_kept)
+{
+	static struct secret secrets[MANY];
+	struct thing t;
+	int i;
+
+	meeting = burrow_chan_new(sizeof(struct thing), 0);
+	for (i = 0; i < MANY; i++)
+		CHECK(burrow_go(send_many, &secrets[i]) == 0);
+	burrow_sleep(5 * MS);
+	CHECK(count_living(secrets) == MANY);
+	for (i = 0; i < MANY; i++) {
+		CHECK(burrow_chan_recv(meeting, &t) == 1);
+		CHECK(t.magic == MAGIC);
+	}
+	wait_for_others();
+	meeting = NULL;
+}
+
+/* Channels are objects as others are. */
+__attribute__((noipa)) static void make_chan(struct burrow_weak **weak,
+					     struct burrow_chan **keep, int n)
+{
+	struct burrow_chan *chan = burrow_chan_new(8, n % 4);
+
+	*weak = burrow_weak_new(chan);
+	if (keep)
+		*keep = chan;
+}
+
+TEST_GC(channels_are_collected)
+{
+	static struct burrow_weak *weak[2 * MANY];
+	static struct burrow_chan *kept[MANY];
+	int i, n = 0;
+
+	for (i = 0; i < MANY; i++) {
+		make_chan(&weak[i], NULL, i);
+		make_chan(&weak[MANY + i], &kept[i], i);
+	}
+	collect();
+	for (i = 0; i < MANY; i++) {
+		n += !!burrow_weak_get(weak[i]);
+		CHECK(burrow_weak_get(weak[MANY + i]) == kept[i]);
+	}
+	CHECK(n <= MANY - MOST);
+	memset(kept, 0, sizeof(kept));
+}
+
+/* Somebody waits in it, and nobody else knows it: it ends in time. */
+struct waiting {
+	struct burrow_weak *weak;
+	int how;
+};
+
+__attribute__((noipa)) static struct burrow_chan *
+chan_of(struct waiting *waiting)
+{
+	struct burrow_chan *chan = burrow_chan_new(8, 0);
+
+	waiting->weak = burrow_weak_new(chan);
+	return chan;
+}
+
+static void wait_alone(void *arg)
+{
+	struct waiting *w = arg;
+	int64_t until = burrow_now() + 200 * MS;
+	struct burrow_case c = { .op = BURROW_RECV };
+
+	if (w->how == 0) {
+		CHECK(burrow_chan_recv_deadline(chan_of(w), NULL, until) ==
+		      -ETIMEDOUT);
+	} else if (w->how == 1) {
+		CHECK(burrow_chan_send_deadline(chan_of(w), "element", until) ==
+		      -ETIMEDOUT);
+	} else {
+		c.chan = chan_of(w);
+		CHECK(burrow_select(&c, 1, 200 * MS) == -ETIMEDOUT);
+	}
+}
+
+TEST_GC(channels_live_while_somebody_waits)
+{
+	static struct waiting waiting[3 * 8];
+	int i, n;
+
+	for (i = 0; i < 3 * 8; i++) {
+		waiting[i] = (struct waiting){ .how = i % 3 };
+		CHECK(burrow_go(wait_alone, &waiting[i]) == 0);
+	}
+	burrow_sleep(5 * MS);
+	for (n = 0; n < 5; n++) {
+		collect();
+		for (i = 0; i < 3 * 8; i++)
+			CHECK(burrow_weak_get(waiting[i].weak));
+	}
+	wait_for_others();
+}
+
+/* The timer alone knows the channel, and has it when it fires. */
+TEST_GC(channels_of_timers_live)
+{
+	static uintptr_t hidden[MANY];
+	int64_t at;
+	int i;
+
+	for (i = 0; i < MANY; i++)
+		hidden[i] = hide(burrow_after(50 * MS));
+	collect();
+	collect();
+	burrow_sleep(100 * MS);
+	for (i = 0; i < MANY; i++)
+		CHECK(burrow_chan_try_recv((void *)unhide(hidden[i]), &at) ==
+		      1);
+}
+
 /* The stack of the thread that called burrow_run(). */
 struct outer {
 	struct thing *volatile t;

@@ -9,6 +9,11 @@
  * buffer that nobody needs. So those who wait are served in order, and who was
  * served has its result in its waiter when it runs again.
  *
+ * A channel is an object of the collected heap, allocated outside of the runtime.
+ * What leads to it while somebody waits in it: his waiter, which the collector looks
+ * at (gc/stacks.c), or the cell of his select, and so it does to the element that
+ * he gives. Timers and contexts that send to one are roots.
+ *
  * Lock: the channel's own. A select holds several, in the order of their
  * addresses. A partner is made ready after the lock was dropped.
  */
@@ -19,17 +24,26 @@
 /* With the object's header it still is a size that pointers can span. */
 #define BYTES_MAX ((size_t)PTRDIFF_MAX / 2)
 
-struct burrow_chan *burrow_chan_make(struct burrow_thread *self,
-				     size_t elem_size, size_t capacity)
+/*
+ * An object of the collected heap, allocated outside of the runtime. What points to
+ * it while somebody waits: his waiter (gc/stacks.c), a select's cell, a timer.
+ */
+static inline struct burrow_chan *make(size_t elem_size, size_t capacity)
 {
+	size_t bytes = elem_size * capacity;
 	struct burrow_chan *ch;
-	size_t bytes;
 
-	if (__builtin_mul_overflow(elem_size, capacity, &bytes) ||
-	    bytes > BYTES_MAX)
+	/* Small numbers have a small product: looked at before others are. */
+	if (burrow_unlikely((elem_size | capacity) >> 31) &&
+	    (__builtin_mul_overflow(elem_size, capacity, &bytes) ||
+	     bytes > BYTES_MAX))
 		return NULL;
-	ch = burrow_region_alloc(self, sizeof(*ch) + bytes);
-	if (!ch)
+	/* Elements that can't be pointers are not looked at, nor is our part. */
+	if (elem_size < sizeof(void *) || !capacity)
+		ch = burrow_try_alloc_noscan(sizeof(*ch) + bytes);
+	else
+		ch = burrow_try_alloc(sizeof(*ch) + bytes);
+	if (burrow_unlikely(!ch))
 		return NULL;
 	ch->elem_size = elem_size;
 	ch->capacity = capacity;
@@ -37,12 +51,18 @@ struct burrow_chan *burrow_chan_make(struct burrow_thread *self,
 	return ch;
 }
 
+struct burrow_chan *burrow_chan_make(size_t elem_size, size_t capacity)
+{
+	return make(elem_size, capacity);
+}
+
 struct burrow_chan *burrow_chan_new(size_t elem_size, size_t capacity)
 {
-	struct burrow_thread *self = burrow_enter("burrow_chan_new");
-	struct burrow_chan *ch = burrow_chan_make(self, elem_size, capacity);
+	struct burrow_chan *ch = make(elem_size, capacity);
 
-	burrow_leave(self);
+	/* A thread without goroutines has no memory of the heap's. */
+	if (burrow_unlikely(!ch) && !burrow_self())
+		burrow_enter_refuse("burrow_chan_new");
 	return ch;
 }
 

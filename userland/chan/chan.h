@@ -46,9 +46,8 @@ struct burrow_chan {
 	char buffer[] __attribute__((aligned(16)));
 };
 
-/* As burrow_chan_new(), from inside. */
-struct burrow_chan *burrow_chan_make(struct burrow_thread *self,
-				     size_t elem_size, size_t capacity);
+/* As burrow_chan_new(), for those who have looked who calls; outside, too. */
+struct burrow_chan *burrow_chan_make(size_t elem_size, size_t capacity);
 
 /* As burrow_chan_close(), from inside; for a channel that is one. */
 int burrow_chan_shut(struct burrow_thread *self, struct burrow_chan *ch);

@@ -122,7 +122,7 @@ static void registered_each(burrow_root_fn *fn, void *arg)
 		fn(arg, roots[i].low, roots[i].low + roots[i].len);
 }
 
-/* The region: channels, timers, contexts, with what is in them. */
+/* The region: timers, contexts, cells, with what is in them. */
 const struct burrow_root_kind burrow_root_kinds[BURROW_ROOT_KINDS] = {
 	{ "stack", burrow_stacks_each },
 	{ "global", burrow_images_each },

@@ -22,6 +22,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "../heap/heap.h"
 #include "../sched/sched.h"
 #include "roots.h"
 #include "stop.h"
@@ -191,6 +192,22 @@ static void pass(struct walk *walk, struct range range)
 		__builtin_prefetch(line);
 }
 
+/*
+ * What it waits in may be an object, and so may be where what is handed over lies:
+ * its own frames need neither any more. (The queue is where its lock is.)
+ */
+static void of_waiter(const struct burrow_waiter *w, const struct walk *walk)
+{
+	const struct burrow_heap *heap = burrow_runtime.heap;
+
+	if (!w->queue)
+		return;
+	if (burrow_heap_holds(heap, w->lock))
+		walk->fn(walk->arg, &w->lock, &w->lock + 1);
+	if (burrow_heap_holds(heap, w->elem))
+		walk->fn(walk->arg, &w->elem, &w->elem + 1);
+}
+
 /* Those that run are their threads' business. */
 static void of_goroutine(struct goroutine *g, void *arg)
 {
@@ -198,6 +215,7 @@ static void of_goroutine(struct goroutine *g, void *arg)
 
 	if (g->state == GOROUTINE_RUNNING)
 		return;
+	of_waiter(&g->waiter, walk);
 	if (g->stack.arena)
 		pass(walk,
 		     (struct range){ g->context, burrow_stack_top(&g->stack) });

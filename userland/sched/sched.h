@@ -408,7 +408,7 @@ struct burrow_remains;
  * @slabs:	of goroutines; under @lock
  * @free:	goroutine structs to use again; under @lock
  * @names:	of named goroutines, to use again; under @lock
- * @regions:	memory of channels and timers; region.c
+ * @regions:	memory of timers, contexts and cells; region.c
  * @heap:	of this run
  * @procs:	all there ever were in this process, NULL behind them
  * @nr_procs:	how many may run; changed with the world stopped

@@ -149,14 +149,19 @@ int burrow_timer_reset(struct burrow_timer *t, int64_t ns)
 
 struct burrow_chan *burrow_after(int64_t ns)
 {
-	struct burrow_thread *self = burrow_enter("burrow_after");
-	struct burrow_timer *t = timer_new(self, ns, 0);
+	struct burrow_chan *chan = NULL;
+	struct burrow_thread *self;
+	struct burrow_timer *t;
 
+	if (burrow_self())
+		chan = burrow_chan_make(sizeof(int64_t), 1);
+	self = burrow_enter("burrow_after");
+	t = chan ? timer_new(self, ns, 0) : NULL;
 	if (t) {
-		t->chan = burrow_chan_make(self, sizeof(int64_t), 1);
-		if (!t->chan || burrow_timeout_set(self, &t->timeout, t->due))
+		t->chan = chan;
+		if (burrow_timeout_set(self, &t->timeout, t->due))
 			t = NULL;
 	}
 	burrow_leave(self);
-	return t ? t->chan : NULL;
+	return t ? chan : NULL;
 }

@@ -33,7 +33,9 @@ struct burrow_chan;
  * @elem_size:	bytes of an element; 0: it carries signals only
  * @capacity:	elements that its buffer holds; 0: no buffer
  *
- * It stays until the runtime stops.
+ * It is an object of the collected heap: it lives as long as something points to it
+ * that is looked at, and while a goroutine waits in it. Memory of malloc() is not,
+ * nor are thread-locals: see burrow_root_add().
  *
  * Return: the channel, or NULL: no memory, or more than memory can be.
  */
