@@ -31,8 +31,8 @@ PART(go_end, 4);
 _Static_assert(sizeof(burrow_watch) == sizeof(burrow_watch.any), "one look");
 
 /* Why one stops that waits for nothing but a processor. */
-#define YIELD -1
-#define LOST -2
+#define YIELD (-1)
+#define LOST (-2)
 
 /*
  * What becomes of the goroutine that is left. Its thread has no processor where

@@ -9,9 +9,10 @@
 #include "../sched/goroutine.h"
 #include "window.h"
 
+#define TYPE(of, field) __typeof__(((struct of *)NULL)->field)
 #define ENTRY(name, of, field)                                \
 	[BURROW_FIELD_##name] = { offsetof(struct of, field), \
-				  sizeof(((struct of *)NULL)->field) },
+				  sizeof(TYPE(of, field)) },
 
 struct burrow_window burrow_window
 	__attribute__((section(BURROW_WINDOW_SECTION), used)) = {

@@ -170,9 +170,11 @@ static bool ask_module(struct process *p)
 	}
 	if (dir)
 		closedir(dir);
-	if (!found)
-		p->pool = p->grows = UNKNOWN;
-	return found;
+	if (found)
+		return true;
+	p->pool = UNKNOWN;
+	p->grows = UNKNOWN;
+	return false;
 }
 
 static void add_stack(const struct window_goroutine *g, void *arg)

@@ -155,9 +155,7 @@ static void format_number(const struct cell *cell, enum unit unit, char *text,
 		snprintf(text, size, "-");
 	else if (unit == UNIT_BYTES)
 		format_bytes(cell->number, about, text, size);
-	else if (unit == UNIT_NS)
-		snprintf(text, size, "%s%.1f", about, cell->number / 1e3);
-	else if (unit == UNIT_MS)
+	else if (unit == UNIT_NS || unit == UNIT_MS)
 		snprintf(text, size, "%s%.1f", about, cell->number / 1e3);
 	else
 		snprintf(text, size, "%s%lu", about, cell->number);

@@ -57,7 +57,7 @@ static uint64_t rate(uint64_t now, uint64_t before, double seconds)
 {
 	if (now == UNKNOWN || before == UNKNOWN || now < before || seconds <= 0)
 		return UNKNOWN;
-	return (now - before) / seconds + 0.5;
+	return (now - before) / seconds;
 }
 
 static void add_process(struct table *t, const struct process *p,

@@ -85,7 +85,7 @@ static int keep_link(struct watch *w, struct bpf_link *link)
 {
 	struct bpf_link **links;
 
-	links = realloc(w->links, (w->nr_links + 1) * sizeof(*links));
+	links = realloc(w->links, (w->nr_links + 1) * sizeof(void *));
 	if (!links) {
 		bpf_link__destroy(link);
 		return -ENOMEM;
