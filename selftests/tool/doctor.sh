@@ -9,7 +9,7 @@ run doctor
 is "status" $status 0
 text=$(cat "$tmp/out")
 for name in kernel module device kmod mmap io_uring 'I/O engine' \
-	userfaultfd 'write tracking' bpf \
+	userfaultfd 'write tracking' bpf tracefs \
 	max_map_count overcommit 'address space' 'locked memory' 'core size'; do
 	like "tells of $name" "$text" "^$name +(ok|note|missing) +."
 done
@@ -55,6 +55,13 @@ if ! has_module; then
 fi
 
 # Shortfalls are noted with what to do.
+if [ "$(id -u)" = 0 ]; then
+	unshare -m sh -c 'mount -t tmpfs none /sys/kernel/tracing; exec "$0" doctor' "$burrow" >"$tmp/out" 2>&1
+	like "no tracefs" "$(cat "$tmp/out")" '^tracefs +note +not mounted'
+	like "and what to do" "$(cat "$tmp/out")" 'to do: mount -t tracefs '
+	unshare -m sh -c 'mount -t tracefs none /sys/kernel/tracing && exec "$0" doctor' "$burrow" >"$tmp/out" 2>&1
+	like "tracefs is there" "$(cat "$tmp/out")" '^tracefs +ok '
+fi
 (ulimit -v 8000000; "$burrow" doctor >"$tmp/out" 2>&1)
 like "a limit of address space" "$(cat "$tmp/out")" '^address space +note +8000000 KiB'
 like "and what to do" "$(cat "$tmp/out")" 'to do: ulimit -v unlimited'

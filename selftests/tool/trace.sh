@@ -1,23 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# burrow trace and burrow stat, on a program of which all is known: what they tell
-# is what the program's own runtime counted, to the last event.
+# burrow trace, on a program of which all is known: what it writes is what the
+# program did, to the last event. The figures of all of it are stat.sh's.
 
 . "$(dirname "$0")/tool.bash"
 
 watched=$top/build/selftests/tool/watched
-shared=$top/build/selftests/tool/watched-shared
 count=20
-
-# Without rights: said which, and what works without.
-if [ "$(id -u)" = 0 ]; then
-	setpriv --reuid 65534 --clear-groups --inh-caps=-all --bounding-set=-all \
-		"$burrow" stat "$watched" 1 1 >"$tmp/out" 2>"$tmp/err" </dev/null
-	is "without rights: status" $? 3
-	like "which are missing" "$(cat "$tmp/err")" 'lacks CAP_BPF CAP_PERFMON'
-	like "what works without" "$(cat "$tmp/err")" 'kill -QUIT'
-	is "and nothing is run" "$(cat "$tmp/out")" ""
-fi
 
 run trace "$watched" 1 1
 if [ $status = 3 ]; then
@@ -28,87 +17,19 @@ fi
 run trace /bin/true
 is "a program without the library: status" $status 1
 like "and it is said" "$(cat "$tmp/err")" 'no probes of Burrow'
-run stat /no/such/program
-is "no such program: status" $status 1
 run trace -p 4194303
 is "no such process: status" $status 1
 run trace -o /no/such/folder/file "$watched" 1 1
 is "no such file: status" $status 1
 "$burrow" trace "$watched" 2 1 >/dev/full 2>"$tmp/err" </dev/null
 is "a full device: status" $? 1
-run stat /bin/sh -c 'exit 1'
-is "a command that is no program of the library" $status 1
 
 json() { jq -r "$1" <"$tmp/out"; }
 
-# counts NAME PROGRAM: stat's figures beside the program's own
-counts() {
-	local name=$1 created grows
-
-	"$burrow" stat --json "$2" $count 4 >"$tmp/both" 2>"$tmp/err" </dev/null
-	is "$name: status" $? 0
-	read -r _ created _ grows < <(grep '^created ' "$tmp/both")
-	grep -v '^created ' "$tmp/both" >"$tmp/out"
-	is "$name: nothing was lost" "$(json .lost)" 0
-	is "$name: goroutines started" "$(json .created)" "$created"
-	is "$name: and they are those of the program" "$created" $((count + 1))
-	is "$name: goroutines ended" "$(json .ended)" $count
-	is "$name: waits" "$(json '.waits[] | select(.reason == "semaphore acquire") | .count')" $count
-	holds "$name: each for the 50 ms that the gate was shut" \
-		"$(json '.waits[] | select(.reason == "semaphore acquire") | .ns') > $count * 50e6"
-	holds "$name: waits for a processor are as many as could run" \
-		"$(json .queued.count) >= $(json .created) + $(json .readies)"
-	if [ "$(json .module)" = true ]; then
-		is "$name: growths" "$(json .grown.count)" "$grows"
-	else
-		like "$name: no module: it is said" "$(cat "$tmp/err")" 'module is not loaded'
-	fi
-}
-counts "linked statically" "$watched"
-LD_LIBRARY_PATH=$top/build counts "linked with the shared library" "$shared"
-
-# Times that goroutines waited for a processor, and who.
-"$burrow" stat --json "$watched" $count 1 >"$tmp/both" 2>"$tmp/err" </dev/null
-grep -v '^created ' "$tmp/both" >"$tmp/out"
-is "queued: all are in the histogram" "$(json '[.queued.buckets[].count] | add')" "$(json .queued.count)"
-is "queued: it is in order" \
-	"$(json '[.queued.buckets[].to_ns] | . == sort and length == (unique | length)')" true
-holds "queued: the longest is in the last bucket" \
-	"$(json '.queued.buckets[-1].to_ns') >= $(json .queued.max_ns)"
-is "queued: those that waited longest are no more than ten" "$(json '.queued_longest | length')" 10
-is "queued: the longest first" "$(json '[.queued_longest[].ns] | . == (sort | reverse)')" true
-holds "queued: none waited longer than all together" \
-	"$(json '[.queued_longest[].ns] | add') <= $(json .queued.sum_ns)"
-holds "queued: nor less than the longest time" \
-	"$(json '.queued_longest[0].ns') >= $(json .queued.max_ns)"
-
-# What is told while the tool stands still finds no room after a while.
-"$burrow" stat --json "$watched" 40000 1 0 0 1000 >"$tmp/both" 2>"$tmp/err" </dev/null &
-tool=$!
-for _ in {1..200}; do
-	child=$(pgrep -P $tool -f "$watched 40000")
-	[ -n "$child" ] && [ "$(readlink "/proc/$child/exe")" = "$watched" ] && break
-	sleep 0.02
-done
-kill -STOP $tool
-for _ in {1..1000}; do
-	grep -q '^State:.Z' "/proc/$child/status" && break
-	sleep 0.1
-done
-kill -CONT $tool
-wait $tool
-is "lost events: status" $? 0
-grep -v '^created ' "$tmp/both" >"$tmp/out"
-holds "lost events: how many" "$(json .lost) > 0"
-like "lost events: it is said" "$(cat "$tmp/err")" "$(json .lost) events were lost"
-holds "lost events: of each kind none is told twice" \
-	"$(json .created) <= 40001 && $(json .ended) <= 40000"
-holds "lost events: what is missing is what was lost, of these at least" \
-	"80001 - $(json .created) - $(json .ended) <= $(json .lost)"
-
-run stat "$watched" $count 1
-like "stat: text: goroutines" "$(cat "$tmp/out")" "^ +$((count + 1))  goroutines started$"
-like "stat: text: waits" "$(cat "$tmp/out")" "^ +$count  waits: semaphore acquire, together [0-9.]+ ms$"
+# A goroutine that is blocked in a system call.
+run trace "$watched" block 5 200
+is "blocked: and each is in the log" \
+	"$(awk '/ syscall number [0-9]+ ns / && $NF >= 200e6 { n++ } END { print n }' "$tmp/out")" 5
 
 run trace "$watched" $count 1
 is "log: status" $status 0
@@ -135,33 +56,21 @@ is "perfetto: a goroutine does one thing at a time" \
 		group_by(.tid) | map(sort_by(.ts) | . as $s |
 		[range(1; length) | select($s[.].ts + 0.002 < $s[. - 1].ts + $s[. - 1].dur)] | length) | add')" 0
 
+if [ -d /sys/module/burrow ]; then
+	run trace --format perfetto --output "$tmp/json" "$watched" $count 4
+	grows=$(sed -n 's/^created .* grows //p' "$tmp/out")
+	mv "$tmp/json" "$tmp/out"
+	is "perfetto: a mark for each growth" \
+		"$(json '[.traceEvents[] | select(.name == "burrow_stack_grow" and .ph == "i")] | length')" "$grows"
+fi
+
 run trace --format folded "$watched" $count 1
 is "folded: lines that flame graphs are made of" \
 	"$(grep -v '^created' "$tmp/out" | grep -cvE '^watched;[^;]+;(running|runnable|waiting;[^;]+) [0-9]+$')" 0
 like "folded: by where they were started" "$(cat "$tmp/out")" \
 	'^watched;round_of_all \(.*\);waiting;semaphore acquire [0-9]+$'
 
-# The collector: as often and as long as the program's own runtime counted.
 cycles=5
-"$burrow" stat --json "$watched" 1 1 0 $cycles >"$tmp/both" 2>"$tmp/err" </dev/null
-is "collector: status" $? 0
-read -r _ collected _ pauses _ live < <(grep '^collected ' "$tmp/both")
-grep -vE '^(created|collected) ' "$tmp/both" >"$tmp/out"
-is "collector: cycles" "$(json .collections)" "$collected"
-is "collector: and they are those of the program" "$collected" $cycles
-is "collector: time that the world was stopped" "$(json .pauses.sum_ns)" "$pauses"
-is "collector: bytes that live" "$(json .collector.live_bytes)" "$live"
-is "collector: markings" "$(json .collector.mark.count)" $cycles
-is "collector: sweeps" "$(json .collector.sweep.count)" $cycles
-holds "collector: bytes that were freed" \
-	"$(json .collector.freed_bytes) >= ($cycles - 1) * 1048576"
-holds "collector: a marking is longer than its stops" \
-	"$(json .collector.mark.sum_ns) > $(json .pauses.sum_ns)"
-
-run stat "$watched" 1 1 0 $cycles
-like "stat: text: collections" "$(cat "$tmp/out")" "^ +$cycles  collections, KiB: [1-9][0-9]* freed, "
-like "stat: text: stops" "$(cat "$tmp/out")" "^ +[0-9]+  stops of the world, us: "
-
 run trace "$watched" 1 1 0 $cycles
 is "log: collections" \
 	"$(grep -cE ' gc_start cycle [0-9]+ wanted heap [0-9]+$' "$tmp/out")" $cycles
@@ -190,17 +99,6 @@ is "perfetto: the heap, at the begin and the end of each" \
 run trace --format folded "$watched" 1 1 0 $cycles
 like "folded: the collector" "$(cat "$tmp/out")" '^watched;collector;mark [0-9]+$'
 like "folded: and its stops" "$(cat "$tmp/out")" '^watched;collector;mark;world stopped [0-9]+$'
-
-# One that runs already, for a time.
-"$watched" $count 1 60 >/dev/null 2>&1 &
-pid=$!
-sleep 1
-run stat --json --seconds 1 -p $pid
-is "a process that runs: status" $status 0
-holds "goroutines come and go" "$(json .created) > 0 && $(json .ended) > 0"
-check "and it still runs" kill -0 $pid
-kill $pid
-wait $pid 2>/dev/null
 
 # A command does not outlive who started it.
 run trace --seconds 1 "$watched" 1 1 60

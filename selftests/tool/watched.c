@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What trace.sh watches: COUNT goroutines that wait in a semaphore once, each with
+ * What the scripts watch: COUNT goroutines that wait in a semaphore once, each with
  * PAGES of its stack written to. At the end it prints what the runtime itself
  * counted.
  *
@@ -12,6 +12,9 @@
  * usage: watched stop COUNT
  * Starts so many and stops itself by a signal before they run: on one processor
  * all of them are in its queue.
+ *
+ * usage: watched block COUNT MILLISECONDS
+ * So many that block in the system, once each.
  */
 #include <burrow.h>
 #include <burrow/sync.h>
@@ -19,6 +22,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PAGE 4096
 
@@ -111,6 +115,38 @@ static int run_stop(void *arg)
 	return EXIT_SUCCESS;
 }
 
+static void sleep_here(void *arg)
+{
+	const struct timespec ts = {
+		.tv_sec = hold / 1000,
+		.tv_nsec = hold % 1000 * 1000000,
+	};
+
+	(void)arg;
+	nanosleep(&ts, NULL);
+}
+
+static void block(void *arg)
+{
+	(void)arg;
+	burrow_blocking(sleep_here, NULL);
+	burrow_waitgroup_done(&ended);
+}
+
+static int run_block(void *arg)
+{
+	long i;
+
+	(void)arg;
+	burrow_waitgroup_add(&ended, count);
+	for (i = 0; i < count; i++) {
+		if (burrow_go(block, NULL))
+			return EXIT_FAILURE;
+	}
+	burrow_waitgroup_wait(&ended);
+	return EXIT_SUCCESS;
+}
+
 static long argument(int argc, char **argv, int i, long otherwise)
 {
 	return argc > i ? atol(argv[i]) : otherwise;
@@ -123,6 +159,11 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "stop")) {
 		count = atol(argv[2]);
 		return burrow_run(NULL, run_stop, NULL);
+	}
+	if (!strcmp(argv[1], "block")) {
+		count = atol(argv[2]);
+		hold = argument(argc, argv, 3, 50);
+		return burrow_run(NULL, run_block, NULL);
 	}
 	count = atol(argv[1]);
 	pages = atol(argv[2]);

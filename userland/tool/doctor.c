@@ -30,6 +30,7 @@
 #include "tool.h"
 
 #define SCHEMA 1
+#define TRACEFS "/sys/kernel/tracing"
 #define MODULE "/sys/module/burrow"
 #define DEVICE "/dev/burrow"
 
@@ -266,6 +267,19 @@ static void look_at_bpf(void)
 		      "tracing programs can be loaded, the module has BTF");
 }
 
+static void look_at_tracefs(void)
+{
+	if (!access(TRACEFS "/events", R_OK | X_OK))
+		found("tracefs", GOOD, "", "single events can be switched on");
+	else if (errno == ENOENT)
+		found("tracefs", NOTE, "mount -t tracefs tracefs " TRACEFS,
+		      "not mounted: bpftrace and event triggers want it; burrow stat, trace and top do without");
+	else
+		found("tracefs", NOTE, "tracing by events wants root",
+		      "%s: %s; burrow stat, trace and top do without", TRACEFS,
+		      strerror(errno));
+}
+
 static void look_at_limit(const char *name, int resource, rlim_t wanted,
 			  const char *advice)
 {
@@ -378,6 +392,7 @@ static struct verdict examine(void)
 	look_at_userfaultfd();
 	look_at_tracking(&config);
 	look_at_bpf();
+	look_at_tracefs();
 	look_at_limits();
 	if (chosen && !burrow_arch_shadow_stack())
 		v.backend = chosen->name;
