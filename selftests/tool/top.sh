@@ -22,6 +22,16 @@ end() {
 	wait "$1" 2>/dev/null
 }
 
+# await_output: of one that runs; it may take its time
+await_output() {
+	local i
+
+	for i in {1..600}; do
+		[ -s "$tmp/out" ] && return
+		sleep 0.1
+	done
+}
+
 json() { jq -r "$1" <"$tmp/out"; }
 
 # rows_of PID [OPTION...]: one look at it, in $tmp/out
@@ -121,10 +131,12 @@ else
 fi
 end $pid
 
-# Each pause is counted once, however many run the same program.
-"$watched" 1 1 0 5 4000 >"$tmp/one" 2>&1 </dev/null &
+# Each pause is counted once, however many run the same program. They collect when
+# the watch has begun, and are there for as long after that.
+hold=$((4000 * ${BURROW_TEST_SCALE:-1}))
+"$watched" 1 1 0 5 $hold >"$tmp/one" 2>&1 </dev/null &
 pid=$!
-"$watched" 1 1 0 5 4000 >"$tmp/two" 2>&1 </dev/null &
+"$watched" 1 1 0 5 $hold >"$tmp/two" 2>&1 </dev/null &
 other=$!
 started+=("$pid" "$other")
 "$burrow" top --json -d 0.2 >"$tmp/looks" 2>"$tmp/err" </dev/null &
@@ -187,16 +199,18 @@ for way in 0 1 2 3; do
 done
 
 # One that ends while it is watched, asleep.
+>"$tmp/out"
 "$burrow" top --batch -d 0.1 -p $few >"$tmp/out" 2>"$tmp/err" </dev/null &
 watcher=$!
-sleep 1
+await_output
 end $few
 wait $watcher
 is "a process that ends: status" $? 0
 like "and it is said" "$(cat "$tmp/err")" "process $few has ended"
+>"$tmp/out"
 "$burrow" top --batch -d 0.1 >"$tmp/out" 2>"$tmp/err" </dev/null &
 watcher=$!
-sleep 1
+await_output
 kill -TERM $watcher
 wait $watcher
 is "ended by a signal: status" $? 0
