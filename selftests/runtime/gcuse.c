@@ -249,6 +249,54 @@ TEST_GC(memory_goes_back)
 	CHECK(s.heap_bytes <= before / 4);
 }
 
+#define PIECES 6000
+#define PIECE 5000 /* more than a page */
+
+static unsigned char *pieces[PIECES];
+
+__attribute__((noipa)) static void make_pieces(int from, int step)
+{
+	int i, k;
+
+	for (i = from; i < PIECES; i += step) {
+		pieces[i] = burrow_alloc_noscan(PIECE);
+		for (k = 0; k < PIECE; k++)
+			CHECK(!pieces[i][k]);
+		memset(pieces[i], i, PIECE);
+	}
+}
+
+/* Of four that lie side by side one stays: pages of the others are empty. */
+TEST_GC(pages_between_objects_go_back)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+	uint64_t before;
+	int i, k;
+
+	make_pieces(0, 1);
+	CHECK(burrow_stats(&s) == 0);
+	before = s.heap_bytes;
+	for (i = 0; i < PIECES; i++) {
+		if (i % 4)
+			pieces[i] = NULL;
+	}
+	CHECK(burrow_release_memory() == 0);
+	for (i = 0; i < 500 && s.heap_bytes > before / 2; i++) {
+		burrow_sleep(MS);
+		CHECK(burrow_stats(&s) == 0);
+	}
+	CHECK(s.heap_bytes <= before / 2);
+	for (i = 1; i < 4; i++)
+		make_pieces(i, 4);
+	for (i = 0; i < PIECES; i++) {
+		for (k = 0; k < PIECE; k++)
+			CHECK(pieces[i][k] == (unsigned char)i);
+	}
+	memset(pieces, 0, sizeof(pieces));
+	CHECK(burrow_stats(&s) == 0);
+	CHECK(s.heap_bytes > before / 2);
+}
+
 static void allocate_much(void *arg)
 {
 	struct thing *list = NULL, *t;

@@ -271,6 +271,33 @@ TEST(young_ones_are_followed_by_a_full_one)
 	EXPECT_LE(p.goal, 230 * MIB);
 }
 
+/* How many of @n cycles may be young, if each keeps @kept of what is new. */
+static int count_young(struct burrow_pacer *p, int n, uint64_t kept)
+{
+	struct burrow_pacer_end end = { .live = 100 * MIB };
+	int young = 0;
+
+	while (n--) {
+		end.young = !p->full;
+		end.live = end.young ? p->live + kept : 100 * MIB;
+		young += end.young;
+		burrow_pacer_cycle(p, &end);
+	}
+	return young;
+}
+
+/* Where they free little they are left, and tried again now and then. */
+TEST(young_ones_must_be_worth_it)
+{
+	struct burrow_pacer p;
+
+	burrow_pacer_open(&p, 100, 0);
+	EXPECT_GE(count_young(&p, 100, MIB), 90);
+	EXPECT_LE(count_young(&p, 200, 90 * MIB), 30);
+	EXPECT_GE(count_young(&p, 200, 90 * MIB), 15);
+	EXPECT_GE(count_young(&p, 200, MIB), 180);
+}
+
 TEST(near_the_limit_all_are_full)
 {
 	struct burrow_pacer p;

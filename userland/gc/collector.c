@@ -531,6 +531,7 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->elsewhere = false;
 	gc->handed = false;
 	gc->cleanups = false;
+	gc->tidying = false;
 	gc->quit = false;
 	gc->cpus = burrow_cpus();
 	gc->wanted = 0;
@@ -544,6 +545,7 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->cpu = 0;
 	gc->full = 0;
 	gc->live = 0;
+	gc->scavenged = 0;
 	gc->marked = 0;
 	gc->allocated = 0;
 	gc->external = 0;

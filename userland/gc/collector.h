@@ -47,6 +47,7 @@ struct burrow_gc_waiter {
  * @elsewhere:	a goroutine runs a cycle
  * @handed:	it has begun one that the thread is to go on with: @cycle
  * @cleanups:	some are due, of one that a goroutine ran
+ * @tidying:	and looks at spans that none may sweep meanwhile
  * @quit:	it is to end
  * @cpus:	that the process may use
  * @wanted:	number of the last cycle that is wanted
@@ -69,6 +70,7 @@ struct burrow_gc_waiter {
  * @refills:	counted under stress; atomic
  * @heap:	what is collected; NULL: no run
  * @dead:	bytes that the last cycle found dead; atomic
+ * @scavenged:	the last cycle after which nothing more could be given back
  * @swept:	the last cycle of which all is swept; the thread's
  * @tracker:	of writes, or NULL; the thread's
  * @thread:	itself
@@ -83,6 +85,7 @@ struct burrow_collector {
 	bool elsewhere;
 	bool handed;
 	bool cleanups;
+	bool tidying;
 	bool quit;
 	int cpus;
 	uint64_t wanted;
@@ -105,6 +108,7 @@ struct burrow_collector {
 	uint32_t refills;
 	struct burrow_heap *heap;
 	uint64_t dead;
+	uint64_t scavenged;
 	uint64_t swept;
 	const struct burrow_tracker *tracker;
 	pthread_t thread;

@@ -6,6 +6,7 @@
 #include "pacer.h"
 
 #define YOUNG_MOST 32 /* cycles, then a full one */
+#define WAIT_MOST 8 /* full ones, then a young one */
 #define HEADROOM 32 /* a part of the limit that is left for what we don't see */
 
 static uint64_t min(uint64_t a, uint64_t b)
@@ -52,13 +53,32 @@ static uint64_t goal_of_limit(const struct burrow_pacer *p)
 	return max(room, add(p->live, max(p->live / 8, 64 << 10)));
 }
 
+/* What is there has left less than half of the growth. */
+static bool is_crowded(const struct burrow_pacer *p)
+{
+	return add(p->live, (p->goal - p->base) / 2) > p->goal;
+}
+
+/* After a cycle: was a young one worth while? */
+static void learn(struct burrow_pacer *p, bool young)
+{
+	if (!young) {
+		p->wait -= !!p->wait;
+	} else if (p->young > 2) {
+		p->patience = 0;
+	} else if (p->young == 1 && is_crowded(p)) {
+		p->patience = min(2 * p->patience + !p->patience, WAIT_MOST);
+		p->wait = p->patience;
+	}
+}
+
 /* Of the goal by percent, which they keep to; the limit is for full ones. */
 static void decide_young(struct burrow_pacer *p)
 {
 	uint64_t growth = p->goal - p->base;
 
-	p->full = p->young >= YOUNG_MOST || p->goal == goal_of_limit(p) ||
-		  add(p->live, growth / 2) > p->goal;
+	p->full = p->wait || p->young >= YOUNG_MOST ||
+		  p->goal == goal_of_limit(p) || is_crowded(p);
 	/* So that those that keep all do not come one after the other. */
 	if (p->goal != UINT64_MAX)
 		p->goal = max(p->goal, add(p->live, growth / 4));
@@ -113,6 +133,7 @@ void burrow_pacer_cycle(struct burrow_pacer *p,
 		p->base = end->live;
 	p->roots = end->roots;
 	p->overhead = end->overhead;
+	learn(p, end->young);
 	/* Up at once, down by halves: too early costs less than too late. */
 	p->runway = max(end->allocated, p->runway / 2 + end->allocated / 2);
 	decide(p);

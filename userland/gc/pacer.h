@@ -11,7 +11,9 @@
  *
  * A young cycle finds only what of the heap's youth lives, and what it keeps may be
  * garbage. So the goal goes by what the last full cycle found, and the next one is
- * full when the young ones have left less than half of the growth, or were many.
+ * full when the young ones have left less than half of the growth, or were many. Where
+ * the first one has left so little, in a program whose objects die old, it was work for
+ * nothing: one is tried again after one full cycle, two, four, eight.
  *
  * A memory limit lowers the goal, but not below an eighth above what is live:
  * a heap that does not fit does not keep the CPU at marking for ever.
@@ -35,6 +37,8 @@
  * @live:	after the last cycle
  * @base:	after the last full one
  * @young:	cycles since that
+ * @wait:	full ones before the next young one
+ * @patience:	as many as it was the last time
  * @full:	the next is to be full
  * @roots:	bytes of roots, then
  * @overhead:	bytes outside of the heap that count for the limit, then
@@ -48,6 +52,8 @@ struct burrow_pacer {
 	uint64_t live;
 	uint64_t base;
 	uint32_t young;
+	uint32_t wait;
+	uint32_t patience;
 	bool full;
 	uint64_t roots;
 	uint64_t overhead;

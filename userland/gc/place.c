@@ -20,8 +20,9 @@ static struct burrow_collector *const gc = &burrow_collector;
 /* Under the lock. */
 static bool may_try(void)
 {
-	return gc->ready && !gc->quit && gc->tracker && gc->begun == gc->done &&
-	       gc->wanted == gc->done && gc->begun % EVERY;
+	return gc->ready && !gc->quit && !gc->tidying && gc->tracker &&
+	       gc->begun == gc->done && gc->wanted == gc->done &&
+	       gc->begun % EVERY;
 }
 
 /* Under the lock. */

@@ -10,24 +10,42 @@
 #include "trim.h"
 
 #define SWEEP_BYTES (1UL << 20) /* between looks for a request */
-#define SCAVENGE_NS 1000000000LL
-#define SCAVENGE_PART 8 /* of what is too much, each time */
+#define SCAVENGE_NS 100000000L
+#define SCAVENGE_PART 4 /* of what is too much, each time */
 #define KEEP_PART 10 /* of the goal that is kept free beyond it */
 
 static struct burrow_collector *const gc = &burrow_collector;
 
-/* How much free memory is kept for the heap to grow into. */
-static uint64_t free_too_much(void)
+/* How much memory the heap has beyond what it will grow to. */
+static uint64_t too_much(void)
 {
 	struct burrow_heap_counts counts;
-	uint64_t keep, goal = gc->pacer.goal;
+	uint64_t goal = gc->pacer.goal, have;
 
 	burrow_heap_count(gc->heap, &counts);
 	if (goal == UINT64_MAX)
 		goal = gc->live * 2;
 	goal += goal / KEEP_PART;
-	keep = goal > counts.in_use ? goal - counts.in_use : 0;
-	return counts.free > keep ? counts.free - keep : 0;
+	have = counts.in_use + counts.free - counts.holes;
+	return have > goal ? have - goal : 0;
+}
+
+/*
+ * Under the lock, which is dropped meanwhile. No goroutine begins a cycle then: what
+ * is looked at would not be swept. False: there was nothing.
+ */
+static bool scavenge(uint64_t bytes)
+{
+	uint64_t done;
+
+	gc->tidying = true;
+	pthread_mutex_unlock(&gc->lock);
+	done = burrow_heap_scavenge(gc->heap, bytes);
+	if (done < bytes)
+		done += burrow_heap_scavenge_holes(gc->heap, bytes - done);
+	pthread_mutex_lock(&gc->lock);
+	gc->tidying = false;
+	return done;
 }
 
 void burrow_gc_swept(void)
@@ -70,18 +88,19 @@ bool burrow_collector_tidy(void)
 		return true;
 	if (gc->release) {
 		gc->release = false;
-		burrow_heap_scavenge(gc->heap, SIZE_MAX);
+		scavenge(SIZE_MAX);
 	}
-	bytes = free_too_much();
-	if (!bytes)
+	bytes = too_much();
+	if (!bytes || gc->scavenged == gc->done)
 		return false;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += SCAVENGE_NS / 1000000000;
+	until.tv_nsec += SCAVENGE_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
 	if (!pthread_cond_timedwait(&gc->wake, &gc->lock, &until))
 		return true;
-	bytes = bytes / SCAVENGE_PART + SWEEP_BYTES;
-	pthread_mutex_unlock(&gc->lock);
-	burrow_heap_scavenge(gc->heap, bytes);
-	pthread_mutex_lock(&gc->lock);
+	/* All that there is has been looked at. */
+	if (!scavenge(bytes / SCAVENGE_PART + SWEEP_BYTES))
+		gc->scavenged = gc->done;
 	return true;
 }

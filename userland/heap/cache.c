@@ -230,6 +230,7 @@ bool burrow_cache_refill(struct burrow_heap_cache *cache, uint32_t number)
 			run->span = burrow_span_new(cache->heap, number);
 		if (!run->span)
 			return false;
+		burrow_holes_forget(cache->heap, run->span);
 		run->size = info->size;
 		cache->active[number / 64] |= 1UL << number % 64;
 	}

@@ -192,8 +192,13 @@ const void *burrow_heap_not_black(struct burrow_heap *heap);
 bool burrow_heap_sweep_some(struct burrow_heap *heap, size_t bytes);
 void burrow_heap_sweep_all(struct burrow_heap *heap);
 
-/* Gives free memory to the system, @bytes of it at most; returns how much. */
+/*
+ * Gives free memory to the system, about @bytes of it; returns how much. holes: of
+ * spans that are in use, the pages without an object; everything is swept, and
+ * nobody begins to mark meanwhile.
+ */
 size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes);
+size_t burrow_heap_scavenge_holes(struct burrow_heap *heap, size_t bytes);
 
 /*
  * Runs of addresses of the tracked half where writes matter, in order, whole pages
@@ -227,6 +232,7 @@ void burrow_heap_tracked(struct burrow_heap *heap, enum burrow_heap_part part,
  * @live:	bytes marked when the last cycle was complete
  * @marked:	of these by that cycle; all of them if it was a full one
  * @in_use:	bytes of spans
+ * @holes:	of these, of pages that the system was given back
  * @free:	bytes of free pages that the system has not been given back
  * @swept:	bytes of spans swept, ever
  * @unswept:	bytes of spans still to be swept
@@ -237,6 +243,7 @@ struct burrow_heap_counts {
 	uint64_t live;
 	uint64_t marked;
 	uint64_t in_use;
+	uint64_t holes;
 	uint64_t free;
 	uint64_t swept;
 	uint64_t unswept;

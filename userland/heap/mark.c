@@ -262,7 +262,7 @@ static inline struct view view_of(struct burrow_marker *m)
  * @exact: a pointer as far as the type knows; else any word, which has no business
  * to mark what is not allocated.
  */
-static inline __attribute__((always_inline)) void
+static inline __attribute__((always_inline)) BURROW_UNSANITIZED void
 grey(const struct view v, uintptr_t word, bool exact)
 {
 	size_t offset = word - v.base;
@@ -296,12 +296,13 @@ grey(const struct view v, uintptr_t word, bool exact)
 				  (uintptr_t)page.bin << BIN_SHIFT);
 }
 
-void burrow_mark_word(struct burrow_marker *m, uintptr_t word)
+BURROW_UNSANITIZED void burrow_mark_word(struct burrow_marker *m,
+					 uintptr_t word)
 {
 	grey(view_of(m), word, false);
 }
 
-static inline __attribute__((always_inline)) void
+static inline __attribute__((always_inline)) BURROW_UNSANITIZED void
 scan_words(const struct view v, const char *low, const char *high)
 {
 	const uintptr_t *at = (const uintptr_t *)low;
@@ -311,7 +312,7 @@ scan_words(const struct view v, const char *low, const char *high)
 		grey(v, __atomic_load_n(at, __ATOMIC_RELAXED), false);
 }
 
-static inline __attribute__((always_inline)) void
+static inline __attribute__((always_inline)) BURROW_UNSANITIZED void
 scan_layout(const struct view v, const char *object, const uint32_t *words,
 	    uint32_t nr)
 {
@@ -323,9 +324,11 @@ scan_layout(const struct view v, const char *object, const uint32_t *words,
 }
 
 /* Elements of @size, from @first to @end, that overlap [@low, @high). */
-static void scan_elements(const struct view v, const char *first,
-			  const char *end, size_t size, const uint32_t *words,
-			  uint32_t nr, const char *low, const char *high)
+BURROW_UNSANITIZED static void scan_elements(const struct view v,
+					     const char *first, const char *end,
+					     size_t size, const uint32_t *words,
+					     uint32_t nr, const char *low,
+					     const char *high)
 {
 	const char *at = first;
 
@@ -343,10 +346,9 @@ static void scan_elements(const struct view v, const char *first,
  * What of an object with a header lies in [@low, @high). The count is the
  * program's to spoil; the object's end is not.
  */
-static __attribute__((noinline)) void scan_headed(struct burrow_marker *m,
-						  const char *object,
-						  size_t bytes, const char *low,
-						  const char *high)
+static __attribute__((noinline)) BURROW_UNSANITIZED void
+scan_headed(struct burrow_marker *m, const char *object, size_t bytes,
+	    const char *low, const char *high)
 {
 	const struct burrow_header *header = (const void *)object;
 	const struct burrow_layout *l;
@@ -377,8 +379,9 @@ static __attribute__((noinline)) void scan_headed(struct burrow_marker *m,
 }
 
 /* What of a large object lies in [@low, @high). */
-static void scan_part(const struct view v, const struct burrow_span *span,
-		      const char *low, const char *high)
+BURROW_UNSANITIZED static void scan_part(const struct view v,
+					 const struct burrow_span *span,
+					 const char *low, const char *high)
 {
 	const char *end = span->start + (span->object & -sizeof(void *));
 
@@ -392,8 +395,8 @@ static void scan_part(const struct view v, const struct burrow_span *span,
 		scan_words(v, low, high);
 }
 
-static __attribute__((noinline)) size_t scan_piece(struct burrow_marker *m,
-						   char *at)
+static __attribute__((noinline)) BURROW_UNSANITIZED size_t
+scan_piece(struct burrow_marker *m, char *at)
 {
 	struct burrow_heap *heap = m->heap;
 	struct burrow_span *span = heap->spans[burrow_page_number(heap, at)];
@@ -405,7 +408,7 @@ static __attribute__((noinline)) size_t scan_piece(struct burrow_marker *m,
 }
 
 /* Returns about how many bytes that were. */
-static inline __attribute__((always_inline)) size_t
+static inline __attribute__((always_inline)) BURROW_UNSANITIZED size_t
 scan_small(const struct view v, char *object, uint32_t bin)
 {
 	const struct burrow_bin_info *info = &v.infos[bin];
@@ -420,7 +423,8 @@ scan_small(const struct view v, char *object, uint32_t bin)
 	return info->size;
 }
 
-static inline size_t scan(const struct view v, uintptr_t entry)
+BURROW_UNSANITIZED static inline size_t scan(const struct view v,
+					     uintptr_t entry)
 {
 	char *object = (char *)(entry & ADDRESS_MASK);
 	uint32_t bin = entry >> BIN_SHIFT;
@@ -444,7 +448,7 @@ static inline void ring_fill(struct burrow_marker *m)
 	}
 }
 
-bool burrow_mark_drain(struct burrow_marker *m, size_t bytes)
+BURROW_UNSANITIZED bool burrow_mark_drain(struct burrow_marker *m, size_t bytes)
 {
 	const struct view v = view_of(m);
 	size_t done = 0;
@@ -470,16 +474,17 @@ void burrow_mark_share(struct burrow_marker *m)
 		overflow(m);
 }
 
-void burrow_mark_range(struct burrow_marker *m, const void *low,
-		       const void *high)
+BURROW_UNSANITIZED void burrow_mark_range(struct burrow_marker *m,
+					  const void *low, const void *high)
 {
 	scan_words(view_of(m), (char *)(((uintptr_t)low + 7) & -8UL),
 		   (char *)((uintptr_t)high & -8UL));
 }
 
 /* The marked objects of a span that overlap [@low, @high). */
-static void rescan_span(const struct view v, const struct burrow_span *span,
-			const char *low, const char *high)
+BURROW_UNSANITIZED static void rescan_span(const struct view v,
+					   const struct burrow_span *span,
+					   const char *low, const char *high)
 {
 	const struct burrow_bin_info *info = &burrow_bin_infos[span->bin];
 	uint32_t index = 0, end = span->count;
@@ -509,8 +514,8 @@ static void rescan_span(const struct view v, const struct burrow_span *span,
 	}
 }
 
-void burrow_mark_rescan(struct burrow_marker *m, const void *low,
-			const void *high)
+BURROW_UNSANITIZED void burrow_mark_rescan(struct burrow_marker *m,
+					   const void *low, const void *high)
 {
 	struct burrow_heap *heap = m->heap;
 	const char *at = low;

@@ -156,6 +156,7 @@ void burrow_span_free(struct burrow_heap *heap, struct burrow_span *span)
 	uint32_t words = burrow_bin_infos[span->bin].words;
 
 	assert(!heap->marking);
+	burrow_holes_forget(heap, span);
 	for (i = 0; i < span->pages; i++)
 		__atomic_store_n(&heap->pages[number + i].all, 0,
 				 __ATOMIC_RELAXED);

@@ -142,6 +142,7 @@ union burrow_page {
  * @bits:	its first word in each of the two bitmaps
  * @count:	objects
  * @at:		index where a cache looks for the next free one
+ * @holes:	bytes that the system was given back, since a cache had it last
  * @touched:	objects below this may be other than zero
  * @bin:	0: free
  * @plain:	of the plain half
@@ -163,6 +164,7 @@ struct burrow_span {
 	uint32_t count;
 	uint32_t at;
 	uint32_t touched;
+	uint32_t holes;
 	uint16_t bin;
 	bool plain;
 	bool black;
@@ -334,6 +336,7 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @in_use:	bytes of spans; atomic
  * @swept:	bytes; atomic
  * @unswept:	bytes; atomic
+ * @holes:	see burrow_heap_counts; atomic
  * @unlisted:	bytes of large spans that are being made; atomic
  * @limit:	of @in_use and free pages with memory; atomic
  * @most:	what @limit can't be above
@@ -373,6 +376,7 @@ struct burrow_heap {
 	uint64_t in_use;
 	uint64_t swept;
 	uint64_t unswept;
+	uint64_t holes;
 	uint64_t unlisted;
 	uint64_t limit;
 	uint64_t most;
@@ -422,6 +426,9 @@ struct burrow_span *burrow_span_pop(struct burrow_span_list *list);
 uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span);
 struct burrow_span *burrow_sweep_get(struct burrow_heap *heap, uint32_t number);
 
+/* holes.c: memory will be where there was none: it is a cache's now, or free. */
+void burrow_holes_forget(struct burrow_heap *heap, struct burrow_span *span);
+
 /*
  * cache.c. tls: the thread's, NULL if it has none; a function that may come back
  * on another thread must not look at it twice. self: the same for those.
@@ -461,6 +468,12 @@ burrow_heap_hooks_of(const struct burrow_heap *heap)
 {
 	return __atomic_load_n(&heap->hooks, __ATOMIC_ACQUIRE);
 }
+
+/*
+ * Of functions that read what the program has: stacks, between its variables too,
+ * and objects that it may be writing.
+ */
+#define BURROW_UNSANITIZED __attribute__((no_sanitize("address", "thread")))
 
 static inline struct burrow_half *burrow_half_of(struct burrow_heap *heap,
 						 enum burrow_kind kind)

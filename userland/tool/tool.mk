@@ -51,6 +51,7 @@ $(PEER)/boost: $(PEERS)/boost.cc $(PEERS)/serve.h
 	$(CXX) -O2 -DNDEBUG -Wall -Wextra -Werror -pthread -o $@ $< \
 		-lboost_fiber -lboost_context
 
+$(PEER)/gc: tool/bench/gc_work.h
 $(PEER)/%: $(PEERS)/%.c $(PEERS)/serve.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 $(WARN) -o $@ $< -l$*

@@ -26,6 +26,7 @@
  * @count:	how often in a sample, unless --count says
  * @cold:	the first time in a process counts; else the second
  * @alone:	on one processor only
+ * @figures:	two that @run leaves there stand for CPU and wall time, or NULL
  * @run:	does it in Burrow, as the main goroutine; how often it was
  *		done, or a negative errno
  */
@@ -36,6 +37,7 @@ struct contest {
 	long count;
 	bool cold;
 	bool alone;
+	const long *figures;
 	long (*run)(long n);
 };
 

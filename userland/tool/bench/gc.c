@@ -2,24 +2,34 @@
 /*
  * The gc benchmark: what it costs to allocate, and to find what is alive.
  *
+ * The work itself is in gc_work.h, for others as well.
+ *
  * alloc-N makes objects of N bytes that nobody keeps, on as many goroutines as
  * there are processors. trees-N is the binary-trees benchmark: a long-lived tree
- * of that depth and very many short-lived ones of depths 4 to N. mark-random and
- * mark-ordered make a binary tree of objects of 64 bytes, in an order of memory
- * that is shuffled or that in which it is walked, once, and then collect. The peer
- * of name libgc is the collector of Boehm, Demers and Weiser.
+ * of that depth and very many short-lived ones of depths 4 to N. gcbench is Ellis',
+ * Kovac's and Boehm's. mark-random and mark-ordered make a binary tree of objects of
+ * 64 bytes, in an order of memory that is shuffled or that in which it is walked,
+ * once, and then collect. push keeps the last 200,000 messages of 1 KiB; push-worst
+ * tells how long the longest took. rss-fill, rss-churn and rss-drop tell resident
+ * memory for each byte that lives. The peer of name libgc is the collector of Boehm,
+ * Demers and Weiser.
  */
 #include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <burrow.h>
 
-#include "contest.h"
+#define WORK_WORDS(bytes) burrow_alloc(bytes)
+#define WORK_BYTES(bytes) burrow_alloc_noscan(bytes)
+#define WORK_TYPE(tag, ...) BURROW_TYPE(tag##_type, struct tag, __VA_ARGS__)
+#define WORK_NEW(tag) ((struct tag *)burrow_new(&tag##_type))
+#define WORK_COLLECT() burrow_gc()
+#define WORK_WAIT(ms) burrow_sleep((ms)*1000000LL)
 
-/* Objects are told apart by size; each may hold pointers. */
+#include "contest.h"
+#include "gc_work.h"
+
 static struct burrow_waitgroup group;
-static void *volatile sink;
 static long each;
 
 static long on_all(long n, void (*fn)(void *arg))
@@ -37,13 +47,10 @@ static long on_all(long n, void (*fn)(void *arg))
 	return each * procs;
 }
 
-/* The size is a constant, as it is in most programs. */
 #define ALLOC(bytes)                                  \
 	static void alloc_loop_##bytes(void *arg)     \
 	{                                             \
-		long i;                               \
-		for (i = 0; i < each; i++)            \
-			sink = burrow_alloc(bytes);   \
+		gc_alloc_##bytes(each);               \
 		burrow_waitgroup_done(arg);           \
 	}                                             \
 	static long alloc_##bytes(long n)             \
@@ -55,127 +62,6 @@ ALLOC(16)
 ALLOC(32)
 ALLOC(64)
 ALLOC(256)
-
-struct tree {
-	struct tree *left;
-	struct tree *right;
-};
-
-BURROW_TYPE(tree_type, struct tree, left, right);
-
-static struct tree *tree_make(int depth)
-{
-	struct tree *tree = burrow_new(&tree_type);
-
-	if (depth) {
-		tree->left = tree_make(depth - 1);
-		tree->right = tree_make(depth - 1);
-	}
-	return tree;
-}
-
-static long tree_count(const struct tree *tree)
-{
-	return tree->left ?
-		       1 + tree_count(tree->left) + tree_count(tree->right) :
-		       1;
-}
-
-/* Returns how many nodes there were. */
-static long trees(int most)
-{
-	long nodes = tree_count(tree_make(most + 1)), i, n;
-	struct tree *keep = tree_make(most);
-	int depth;
-
-	for (depth = 4; depth <= most; depth += 2) {
-		n = 1L << (most - depth + 4);
-		for (i = 0; i < n; i++)
-			nodes += tree_count(tree_make(depth));
-	}
-	return nodes + tree_count(keep);
-}
-
-static long trees_18(long n)
-{
-	return trees(n < 18 ? n : 18);
-}
-
-static long trees_20(long n)
-{
-	return trees(n < 20 ? n : 20);
-}
-
-struct item {
-	uint64_t key[3];
-	struct item *left;
-	uint64_t value[3];
-	struct item *right;
-};
-
-BURROW_TYPE(item_type, struct item, left, right);
-
-/* What is collected; a static that is a root. */
-static struct item *items;
-
-/* xorshift64, Marsaglia 2003; Fisher and Yates' shuffle. */
-static void shuffle(struct item **all, long n)
-{
-	uint64_t x = 88172645463325252ULL;
-	struct item *item;
-	long i, k;
-
-	for (i = n - 1; i > 0; i--) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		k = x % (i + 1);
-		item = all[i];
-		all[i] = all[k];
-		all[k] = item;
-	}
-}
-
-/* In the order in which a walk from the left comes to them. */
-static struct item *link_all(struct item **all, long n)
-{
-	struct item *item;
-
-	if (!n)
-		return NULL;
-	item = all[0];
-	item->left = link_all(all + 1, (n - 1) / 2);
-	item->right = link_all(all + 1 + (n - 1) / 2, n - 1 - (n - 1) / 2);
-	return item;
-}
-
-/* The first call makes them; each collects. */
-static long mark(long n, bool random)
-{
-	struct item **all;
-	long i;
-
-	if (!items) {
-		all = burrow_alloc(n * sizeof(*all));
-		for (i = 0; i < n; i++)
-			all[i] = burrow_new(&item_type);
-		if (random)
-			shuffle(all, n);
-		items = link_all(all, n);
-	}
-	burrow_gc();
-	return n;
-}
-
-static long mark_random(long n)
-{
-	return mark(n, true);
-}
-
-static long mark_ordered(long n)
-{
-	return mark(n, false);
-}
 
 static const struct contest contests[] = {
 	{
@@ -211,7 +97,7 @@ static const struct contest contests[] = {
 		.unit = "ns/node-of-18",
 		.wall = "wall-ns/node-of-18",
 		.count = 18,
-		.run = trees_18,
+		.run = gc_trees_18,
 	},
 	{
 		.work = "trees-20",
@@ -220,7 +106,7 @@ static const struct contest contests[] = {
 		.count = 20,
 		.cold = true,
 		.alone = true,
-		.run = trees_20,
+		.run = gc_trees_20,
 	},
 	{
 		.work = "mark-random",
@@ -228,7 +114,7 @@ static const struct contest contests[] = {
 		.wall = "wall-ns/random-mark",
 		.count = 4000000,
 		.alone = true,
-		.run = mark_random,
+		.run = gc_mark_random,
 	},
 	{
 		.work = "mark-ordered",
@@ -236,7 +122,63 @@ static const struct contest contests[] = {
 		.wall = "wall-ns/ordered-mark",
 		.count = 4000000,
 		.alone = true,
-		.run = mark_ordered,
+		.run = gc_mark_ordered,
+	},
+	{
+		.work = "gcbench",
+		.unit = "ns/node-of-gcbench",
+		.wall = "wall-ns/node-of-gcbench",
+		.count = 1,
+		.alone = true,
+		.run = gc_gcbench,
+	},
+	{
+		.work = "push",
+		.unit = "ns/push",
+		.wall = "wall-ns/push",
+		.count = 2000000,
+		.alone = true,
+		.run = gc_push,
+	},
+	{
+		.work = "push-worst",
+		.unit = "worst-ns/push",
+		.wall = "worst-wall-ns/push",
+		.count = 1000000,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = gc_push_worst,
+	},
+	{
+		.work = "rss-fill",
+		.unit = "rss/filled",
+		.wall = "KiB/1000-filled",
+		.count = 1,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = gc_rss_fill,
+	},
+	{
+		.work = "rss-churn",
+		.unit = "rss/churned",
+		.wall = "KiB/1000-churned",
+		.count = 1,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = gc_rss_churn,
+	},
+	{
+		.work = "rss-drop",
+		.unit = "rss/dropped",
+		.wall = "KiB/1000-dropped",
+		.count = 1,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = gc_rss_drop,
 	},
 };
 

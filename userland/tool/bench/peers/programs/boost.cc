@@ -201,17 +201,17 @@ static long sleep(long n)
 }
 
 static const struct work works[] = {
-	{ "spawn", spawn },
-	{ "join", join },
-	{ "yield", yield },
-	{ "message", message },
-	{ "buffered", message_buffered },
-	{ "skynet", skynet },
-	{ "ring", ring },
-	{ "mutex", mutex },
-	{ "mutex-held", mutex_held },
-	{ "sleep", sleep },
-	{ nullptr, nullptr },
+	{ "spawn", spawn, NULL },
+	{ "join", join, NULL },
+	{ "yield", yield, NULL },
+	{ "message", message, NULL },
+	{ "buffered", message_buffered, NULL },
+	{ "skynet", skynet, NULL },
+	{ "ring", ring, NULL },
+	{ "mutex", mutex, NULL },
+	{ "mutex-held", mutex_held, NULL },
+	{ "sleep", sleep, NULL },
+	{ nullptr, nullptr, nullptr },
 };
 
 int main()

@@ -4,165 +4,46 @@
  * one thread that allocates, and one that marks.
  */
 #include <gc.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
+#define WORK_WORDS(bytes) GC_MALLOC(bytes)
+#define WORK_BYTES(bytes) GC_MALLOC_ATOMIC(bytes)
+#define WORK_TYPE(tag, ...) _Static_assert(sizeof(struct tag), #tag)
+#define WORK_NEW(tag) ((struct tag *)GC_MALLOC(sizeof(struct tag)))
+#define WORK_COLLECT() GC_gcollect()
+#define WORK_WAIT(ms) usleep((ms)*1000)
+
+#include "../../gc_work.h"
 #include "serve.h"
 
-static void *volatile sink;
-
-static long alloc(long n, size_t bytes)
-{
-	long i;
-
-	for (i = 0; i < n; i++)
-		sink = GC_MALLOC(bytes);
-	return n;
-}
-
-static long alloc_16(long n)
-{
-	return alloc(n, 16);
-}
-
-static long alloc_32(long n)
-{
-	return alloc(n, 32);
-}
-
-static long alloc_64(long n)
-{
-	return alloc(n, 64);
-}
-
-static long alloc_256(long n)
-{
-	return alloc(n, 256);
-}
-
-struct tree {
-	struct tree *left;
-	struct tree *right;
-};
-
-static struct tree *tree_make(int depth)
-{
-	struct tree *tree = GC_MALLOC(sizeof(*tree));
-
-	if (depth) {
-		tree->left = tree_make(depth - 1);
-		tree->right = tree_make(depth - 1);
+#define ALLOC(bytes)                      \
+	static long alloc_##bytes(long n) \
+	{                                 \
+		gc_alloc_##bytes(n);      \
+		return n;                 \
 	}
-	return tree;
-}
 
-static long tree_count(const struct tree *tree)
-{
-	return tree->left ?
-		       1 + tree_count(tree->left) + tree_count(tree->right) :
-		       1;
-}
-
-static long trees(int most)
-{
-	long nodes = tree_count(tree_make(most + 1)), i, n;
-	struct tree *keep = tree_make(most);
-	int depth;
-
-	for (depth = 4; depth <= most; depth += 2) {
-		n = 1L << (most - depth + 4);
-		for (i = 0; i < n; i++)
-			nodes += tree_count(tree_make(depth));
-	}
-	return nodes + tree_count(keep);
-}
-
-static long trees_18(long n)
-{
-	return trees(n < 18 ? n : 18);
-}
-
-static long trees_20(long n)
-{
-	return trees(n < 20 ? n : 20);
-}
-
-struct item {
-	uint64_t key[3];
-	struct item *left;
-	uint64_t value[3];
-	struct item *right;
-};
-
-static struct item *items;
-
-static void shuffle(struct item **all, long n)
-{
-	uint64_t x = 88172645463325252ULL;
-	struct item *item;
-	long i, k;
-
-	for (i = n - 1; i > 0; i--) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		k = x % (i + 1);
-		item = all[i];
-		all[i] = all[k];
-		all[k] = item;
-	}
-}
-
-static struct item *link_all(struct item **all, long n)
-{
-	struct item *item;
-
-	if (!n)
-		return NULL;
-	item = all[0];
-	item->left = link_all(all + 1, (n - 1) / 2);
-	item->right = link_all(all + 1 + (n - 1) / 2, n - 1 - (n - 1) / 2);
-	return item;
-}
-
-static long mark(long n, bool random)
-{
-	struct item **all;
-	long i;
-
-	if (!items) {
-		all = GC_MALLOC(n * sizeof(*all));
-		for (i = 0; i < n; i++)
-			all[i] = GC_MALLOC(sizeof(**all));
-		if (random)
-			shuffle(all, n);
-		items = link_all(all, n);
-		GC_FREE(all);
-	}
-	GC_gcollect();
-	return n;
-}
-
-static long mark_random(long n)
-{
-	return mark(n, true);
-}
-
-static long mark_ordered(long n)
-{
-	return mark(n, false);
-}
+ALLOC(16)
+ALLOC(32)
+ALLOC(64)
+ALLOC(256)
 
 static const struct work works[] = {
-	{ "alloc-16", alloc_16 },
-	{ "alloc-32", alloc_32 },
-	{ "alloc-64", alloc_64 },
-	{ "alloc-256", alloc_256 },
-	{ "trees-18", trees_18 },
-	{ "trees-20", trees_20 },
-	{ "mark-random", mark_random },
-	{ "mark-ordered", mark_ordered },
-	{ NULL, NULL },
+	{ "alloc-16", alloc_16, NULL },
+	{ "alloc-32", alloc_32, NULL },
+	{ "alloc-64", alloc_64, NULL },
+	{ "alloc-256", alloc_256, NULL },
+	{ "trees-18", gc_trees_18, NULL },
+	{ "trees-20", gc_trees_20, NULL },
+	{ "gcbench", gc_gcbench, NULL },
+	{ "mark-random", gc_mark_random, NULL },
+	{ "mark-ordered", gc_mark_ordered, NULL },
+	{ "push", gc_push, NULL },
+	{ "push-worst", gc_push_worst, gc_figures },
+	{ "rss-fill", gc_rss_fill, gc_figures },
+	{ "rss-churn", gc_rss_churn, gc_figures },
+	{ "rss-drop", gc_rss_drop, gc_figures },
+	{ NULL, NULL, NULL },
 };
 
 int main(void)

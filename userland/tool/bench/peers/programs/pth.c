@@ -105,8 +105,9 @@ static long mutex(long n)
 }
 
 static const struct work works[] = {
-	{ "spawn", spawn }, { "join", join }, { "yield", yield },
-	{ "mutex", mutex }, { NULL, NULL },
+	{ "spawn", spawn, NULL }, { "join", join, NULL },
+	{ "yield", yield, NULL }, { "mutex", mutex, NULL },
+	{ NULL, NULL, NULL },
 };
 
 int main(void)

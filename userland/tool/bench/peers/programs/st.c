@@ -205,13 +205,13 @@ static int echo(void)
 }
 
 static const struct work works[] = {
-	{ "spawn", spawn },
-	{ "join", join },
-	{ "yield", yield },
-	{ "mutex", mutex },
-	{ "mutex-held", mutex_held },
-	{ "sleep", sleep_all },
-	{ NULL, NULL },
+	{ "spawn", spawn, NULL },
+	{ "join", join, NULL },
+	{ "yield", yield, NULL },
+	{ "mutex", mutex, NULL },
+	{ "mutex-held", mutex_held, NULL },
+	{ "sleep", sleep_all, NULL },
+	{ NULL, NULL, NULL },
 };
 
 int main(void)

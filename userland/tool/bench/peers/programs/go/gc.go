@@ -3,8 +3,13 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"runtime"
 	"sync"
+	"syscall"
+	"time"
+	"unsafe"
 )
 
 // Objects that may hold pointers; what they are kept in makes them escape.
@@ -103,4 +108,209 @@ func mark(n int, random bool) int {
 	}
 	runtime.GC()
 	return n
+}
+
+// GCBench, of Ellis, Kovac and Boehm.
+type node struct {
+	left, right *node
+	i, j        int32
+}
+
+const (
+	stretchDepth = 18
+	longDepth    = 16
+	arraySize    = 500000
+)
+
+func nodesOf(depth int) int { return 1<<(depth+1) - 1 }
+
+func (n *node) populate(depth int) {
+	if depth <= 0 {
+		return
+	}
+	n.left = new(node)
+	n.right = new(node)
+	n.left.populate(depth - 1)
+	n.right.populate(depth - 1)
+}
+
+func nodeMake(depth int) *node {
+	if depth <= 0 {
+		return new(node)
+	}
+	left, right := nodeMake(depth-1), nodeMake(depth-1)
+	return &node{left: left, right: right}
+}
+
+var nodeSink *node
+
+func construct(depth int) int {
+	n := 2 * nodesOf(stretchDepth) / nodesOf(depth)
+	for range n {
+		top := new(node)
+		top.populate(depth)
+		nodeSink = top
+	}
+	for range n {
+		nodeSink = nodeMake(depth)
+	}
+	return 2 * n * nodesOf(depth)
+}
+
+func gcbench(int) int {
+	nodeSink = nodeMake(stretchDepth)
+	keep := new(node)
+	keep.populate(longDepth)
+	array := make([]float64, arraySize)
+	for i := 1; i < arraySize/2; i++ {
+		array[i] = 1 / float64(i)
+	}
+	nodes := nodesOf(stretchDepth) + nodesOf(longDepth)
+	for depth := 4; depth <= longDepth; depth += 2 {
+		nodes += construct(depth)
+	}
+	if keep.left == nil || array[1000] != 1.0/1000 {
+		return 0
+	}
+	return nodes
+}
+
+// The last 200,000 messages of 1 KiB are kept.
+const windowSize = 200000
+
+type message1K [1024]byte
+
+var window []*message1K
+
+func pushOne(i int) {
+	m := new(message1K)
+	for k := range m {
+		m[k] = byte(i)
+	}
+	window[i%windowSize] = m
+}
+
+func pushOpen() {
+	if window != nil {
+		return
+	}
+	window = make([]*message1K, windowSize)
+	for i := range windowSize {
+		pushOne(i)
+	}
+}
+
+func push(n int) int {
+	pushOpen()
+	for i := range n {
+		pushOne(i)
+	}
+	return n
+}
+
+// Works that tell figures of their own leave them here: for CPU and wall time.
+var figures *[2]int64
+
+const clockThreadCPU = 3
+
+func threadTime() int64 {
+	var ts syscall.Timespec
+
+	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPU,
+		uintptr(unsafe.Pointer(&ts)), 0)
+	return ts.Nano()
+}
+
+// pushWorst tells how long the longest took.
+func pushWorst(n int) int {
+	pushOpen()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var worst [2]int64
+	last := time.Now()
+	for i := range n {
+		cpu := threadTime()
+		pushOne(i)
+		worst[0] = max(worst[0], threadTime()-cpu)
+		now := time.Now()
+		worst[1] = max(worst[1], now.Sub(last).Nanoseconds())
+		last = now
+	}
+	figures = &worst
+	return 1
+}
+
+// Memory: objects of 16 to 4,096 bytes that may hold pointers, small ones more
+// often, in a table; each step puts another one in a random place; then three of
+// four are dropped.
+const (
+	slots = 200000
+	steps = 2000000
+)
+
+type rssTable struct {
+	slots [slots][]*byte
+	live  int
+	x     uint64
+}
+
+var table *rssTable
+var one byte
+
+func (t *rssTable) random() uint64 {
+	t.x ^= t.x << 13
+	t.x ^= t.x >> 7
+	t.x ^= t.x << 17
+	return t.x
+}
+
+func (t *rssTable) put(i int) {
+	random := t.random()
+	size := 16 << (random % 8)
+	size += int((random >> 32) % uint64(size))
+	words := (size + 7) / 8
+	t.live += 8 * (words - cap(t.slots[i]))
+	t.slots[i] = make([]*byte, words, words)
+	for k := range t.slots[i] {
+		t.slots[i][k] = &one
+	}
+}
+
+func resident() int {
+	var pages int
+
+	text, _ := os.ReadFile("/proc/self/statm")
+	fmt.Sscanf(string(text), "%d %d", new(int), &pages)
+	return pages * os.Getpagesize()
+}
+
+func rss(churn, drop bool) int {
+	before := resident()
+	table = &rssTable{x: 88172645463325252}
+	for i := range slots {
+		table.put(i)
+	}
+	for range steps {
+		if !churn {
+			break
+		}
+		table.put(int(table.random() % slots))
+	}
+	for i := range slots {
+		if drop && table.random()%4 != 0 {
+			table.live -= 8 * cap(table.slots[i])
+			table.slots[i] = nil
+		}
+	}
+	for range 3 {
+		if !drop {
+			break
+		}
+		runtime.GC()
+		time.Sleep(time.Second)
+	}
+	bytes := resident() - before
+	live := table.live + int(unsafe.Sizeof(*table))
+	figures = &[2]int64{int64(bytes / (live / 1000)), int64(bytes >> 10)}
+	return 1000
 }

@@ -38,6 +38,12 @@ var works = map[string]func(n int) int{
 	"trees-20":           func(n int) int { return trees(min(n, 20)) },
 	"mark-random":        func(n int) int { return mark(n, true) },
 	"mark-ordered":       func(n int) int { return mark(n, false) },
+	"gcbench":            gcbench,
+	"push":               push,
+	"push-worst":         pushWorst,
+	"rss-fill":           func(int) int { return rss(false, false) },
+	"rss-churn":          func(int) int { return rss(true, false) },
+	"rss-drop":           func(int) int { return rss(true, true) },
 }
 
 const clockProcessCPU = 2
@@ -51,9 +57,13 @@ func cpuTime() int64 {
 }
 
 func measure(work func(n int) int, n int) (done int, cpu, wall int64) {
+	figures = nil
 	start := time.Now()
 	cpu = cpuTime()
 	done = work(n)
+	if figures != nil {
+		return done, figures[0], figures[1]
+	}
 	return done, cpuTime() - cpu, time.Since(start).Nanoseconds()
 }
 
