@@ -446,6 +446,12 @@ static bool has_cycle(void)
 	return gc->wanted > gc->done && !gc->elsewhere;
 }
 
+/* Under the lock. What a goroutine has begun needs the tracker, and an end. */
+static bool may_end(void)
+{
+	return gc->quit && !gc->elsewhere && !gc->handed;
+}
+
 static void run_cleanups(void)
 {
 	gc->cleanups = false;
@@ -460,9 +466,11 @@ static void *collector_main(void *arg)
 	open_tracker();
 	pthread_mutex_lock(&gc->lock);
 	gc->ready = true;
-	while (!gc->quit) {
-		if (has_cycle())
+	while (!may_end()) {
+		if (has_cycle() && (!gc->quit || gc->handed))
 			run_cycle();
+		else if (gc->quit)
+			pthread_cond_wait(&gc->wake, &gc->lock);
 		else if (gc->cleanups)
 			run_cleanups();
 		else if (!burrow_collector_tidy() && !gc->quit &&
