@@ -45,11 +45,18 @@ check "queue: as many waits as goroutines and wake-ups, at least ($runs)" \
 	test "$runs" -ge $((2 * count))
 like "queue: who waited" "$(cat "$tmp/out")" '^@longest_us_by_goroutine\[[0-9]+, [0-9]+\]: [0-9]+$'
 
+export BURROW_PROCS=1
+script queue "$watched hog" "$watched"
+unset BURROW_PROCS
+waits=$(awk '/^\[/ { sub(/.*[\])] */, ""); n += $1 } END { print n + 0 }' "$tmp/out")
+check "queue: each has waited, and the one that lost its processor again ($waits)" \
+	test "$waits" -ge 3
+
 script pauses "$watched 1 1 0 20" "$watched"
 is "pauses: nobody is stopped at the end" "$(grep -c '^@why' "$tmp/out")" 0
-pauses=$(awk '/^@/ { last = /mark\]|mark end/ } /^[\[(]/ && last { sub(/.*[\])] */, ""); n += $1 }
+pauses=$(awk '/^@/ { first = /mark\]|mark begin/ } /^[\[(]/ && first { sub(/.*[\])] */, ""); n += $1 }
 	END { print n + 0 }' "$tmp/out")
-is "pauses: each collection ends in one" "$pauses" 20
+is "pauses: each collection begins with one" "$pauses" 20
 like "pauses: the longest" "$(cat "$tmp/out")" '^@longest_us: [0-9]+$'
 
 if [ ! -d /sys/module/burrow ]; then

@@ -73,6 +73,12 @@ holds "queued: none waited longer than all together" \
 holds "queued: nor less than the longest time" \
 	"$(json '.queued_longest[0].ns') >= $(json .queued.max_ns)"
 
+# One that loses its processor does not yield.
+BURROW_PROCS=1 run stat --json "$watched" hog
+holds "processors lost: by the one in C code" "$(json .processors_lost) >= 1"
+holds "processors lost: and it waited for another" \
+	"$(json .queued.count) >= $(json .created) + $(json .processors_lost)"
+
 # Time that goroutines were blocked in a system call.
 run stat --json "$watched" block 5 200
 is "blocked: in one system call, as often as it was" \

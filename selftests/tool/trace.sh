@@ -82,6 +82,17 @@ is "log: as many stops begin as end" \
 	"$(grep -cE ' gc_stw_begin cycle [0-9]+ (mark( begin| end)?|trim)$' "$tmp/out")" \
 	"$(grep -cE ' gc_stw_end cycle [0-9]+ ns [0-9]+$' "$tmp/out")"
 
+# A heap that begins cycles by itself; one that was given up begins again.
+run trace "$watched" alloc 200
+check "log: cycles that nobody asked for" grep -qE ' gc_start cycle [0-9]+ heap ' "$tmp/out"
+is "log: each is swept before the next one begins" \
+	"$(awk '{ for (i = 1; i < NF && $i != "cycle"; i++); n = $(i + 1) }
+		/ gc_start / && marked != swept && n != started { bad++ }
+		/ gc_start / { started = n }
+		/ gc_mark_done / { marked = n; if (n != started) bad++ }
+		/ gc_sweep_done / { swept = n; if (n != marked) bad++ }
+		END { print bad + 0 }' "$tmp/out")" 0
+
 run trace --format perfetto --output "$tmp/json" "$watched" 1 1 0 $cycles
 mv "$tmp/json" "$tmp/out"
 is "perfetto: phases of the collector" \

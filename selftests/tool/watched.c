@@ -15,6 +15,13 @@
  *
  * usage: watched block COUNT MILLISECONDS
  * So many that block in the system, once each.
+ *
+ * usage: watched alloc MEGABYTES
+ * So much by objects that nobody keeps: the heap begins collections by itself.
+ *
+ * usage: watched hog
+ * The main goroutine is in C code until another one has run: on one processor it
+ * loses that.
  */
 #include <burrow.h>
 #include <burrow/sync.h>
@@ -147,6 +154,38 @@ static int run_block(void *arg)
 	return EXIT_SUCCESS;
 }
 
+static int ran;
+
+static void run_once(void *arg)
+{
+	(void)arg;
+	__atomic_store_n(&ran, 1, __ATOMIC_RELAXED);
+}
+
+static int run_hog(void *arg)
+{
+	(void)arg;
+	if (burrow_go(run_once, NULL))
+		return EXIT_FAILURE;
+	while (!__atomic_load_n(&ran, __ATOMIC_RELAXED))
+		;
+	/* Here it learns that it has no processor. */
+	burrow_yield();
+	return EXIT_SUCCESS;
+}
+
+static int run_alloc(void *arg)
+{
+	long i;
+
+	(void)arg;
+	for (i = 0; i < count << 10; i++) {
+		if (!burrow_alloc_noscan(1 << 10))
+			return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
 static long argument(int argc, char **argv, int i, long otherwise)
 {
 	return argc > i ? atol(argv[i]) : otherwise;
@@ -154,11 +193,17 @@ static long argument(int argc, char **argv, int i, long otherwise)
 
 int main(int argc, char **argv)
 {
+	if (argc == 2 && !strcmp(argv[1], "hog"))
+		return burrow_run(NULL, run_hog, NULL);
 	if (argc < 3)
 		return EXIT_FAILURE;
 	if (!strcmp(argv[1], "stop")) {
 		count = atol(argv[2]);
 		return burrow_run(NULL, run_stop, NULL);
+	}
+	if (!strcmp(argv[1], "alloc")) {
+		count = atol(argv[2]);
+		return burrow_run(NULL, run_alloc, NULL);
 	}
 	if (!strcmp(argv[1], "block")) {
 		count = atol(argv[2]);

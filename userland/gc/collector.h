@@ -71,7 +71,7 @@ struct burrow_gc_waiter {
  * @heap:	what is collected; NULL: no run
  * @dead:	bytes that the last cycle found dead; atomic
  * @scavenged:	the last cycle after which nothing more could be given back
- * @swept:	the last cycle of which all is swept; the thread's
+ * @swept:	the last cycle of which all is swept; atomic
  * @tracker:	of writes, or NULL; the thread's
  * @thread:	itself
  */

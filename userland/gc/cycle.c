@@ -401,6 +401,7 @@ static void prepare(struct burrow_cycle *c)
 	struct burrow_heap_counts counts;
 
 	burrow_heap_sweep_all(c->heap);
+	burrow_gc_swept();
 	c->at = burrow_now();
 	BURROW_PROBE(gc_start, c->number, c->forced ? "wanted" : "heap",
 		     c->before);
@@ -433,7 +434,6 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	int64_t cpu = cpu_now();
 
 	prepare(c);
-	burrow_gc_swept();
 	if (tracker && !c->quick && !c->young)
 		each_part(&s, BURROW_HEAP_OLD, arm);
 	if (s.tracker)

@@ -50,13 +50,12 @@ static bool scavenge(uint64_t bytes)
 
 void burrow_gc_swept(void)
 {
+	uint64_t done = __atomic_load_n(&gc->done, __ATOMIC_RELAXED);
 	struct burrow_heap_counts counts;
 
-	uint64_t done = __atomic_load_n(&gc->done, __ATOMIC_RELAXED);
-
-	if (gc->swept == done)
+	/* By the thread, and by a goroutine that begins the next cycle. */
+	if (__atomic_exchange_n(&gc->swept, done, __ATOMIC_RELAXED) == done)
 		return;
-	gc->swept = done;
 	burrow_heap_count(gc->heap, &counts);
 	BURROW_PROBE(gc_sweep_done, done,
 		     __atomic_load_n(&gc->dead, __ATOMIC_RELAXED),

@@ -163,7 +163,7 @@ static int print_json(struct session *s)
 	json_object_object_add(o, "shrunk", count_json(&m->shrunk, "bytes"));
 	json_object_object_add(o, "dirty", count_json(&m->dirty, "bytes"));
 	json_add_number(o, "overflows", m->events[EVENT_STACK_OVERFLOW]);
-	json_add_number(o, "collections", m->events[EVENT_GC_START]);
+	json_add_number(o, "collections", m->events[EVENT_GC_MARK_DONE]);
 	json_object_object_add(o, "pauses", hist_json(&m->collector.pauses));
 	json_object_object_add(o, "collector", collector_json(&m->collector));
 	ret = json_print(stdout, o);
@@ -233,10 +233,10 @@ static void print_collector(const struct model *m)
 {
 	const struct collector *c = &m->collector;
 
-	if (!m->events[EVENT_GC_START])
+	if (!m->events[EVENT_GC_MARK_DONE])
 		return;
 	printf("%15lu  collections, KiB: %lu freed, %lu alive after the last\n",
-	       m->events[EVENT_GC_START], c->freed >> 10, c->live >> 10);
+	       m->events[EVENT_GC_MARK_DONE], c->freed >> 10, c->live >> 10);
 	line_of_times("stops of the world", &c->pauses);
 	line_of_times("markings", &c->marks);
 	line_of_times("sweeps", &c->sweeps);
