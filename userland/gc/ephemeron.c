@@ -24,11 +24,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "../sched/sched.h"
 #include "ephemeron.h"
 
 #define ROOM_FIRST 64U
+#define TRIES 20 /* for the lock, beside goroutines */
+#define TRY_US 50
 #define PART 1024U /* entries that the collector looks at at a time */
 
 /**
@@ -235,13 +238,28 @@ static bool grey_part(struct burrow_marker *m, uint32_t from, bool *any)
 	return i < table.room;
 }
 
+/*
+ * Where goroutines always have it we would wait for long: the mutex is not fair.
+ * What is left over is done in the stop.
+ */
+static bool lock_beside(void)
+{
+	int tries;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		if (!pthread_mutex_trylock(&table.lock))
+			return true;
+		usleep(TRY_US);
+	}
+	return false;
+}
+
 bool burrow_ephemerons_beside(struct burrow_marker *m)
 {
 	bool any = false, more = true;
 	uint32_t from;
 
-	for (from = 0; more; from += PART) {
-		pthread_mutex_lock(&table.lock);
+	for (from = 0; more && lock_beside(); from += PART) {
 		more = grey_part(m, from, &any);
 		pthread_mutex_unlock(&table.lock);
 	}
