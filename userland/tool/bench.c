@@ -194,7 +194,7 @@ static const struct argp_option options[] = {
 	{ "depth", 'd', "LIST", 0,
 	  "Depths of stack in KiB, multiples of 4 (growth, trim)", 0 },
 	{ "count", 'n', "N", 0,
-	  "Goroutines, or how often, or connections (io); default: the benchmark's own",
+	  "Goroutines, or how often, or connections (io), or MiB (dirty); default: the benchmark's own",
 	  0 },
 	{ "procs", 'p', "N", 0,
 	  "Processors of the runtime; default: one and two, for parked the runtime's",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The dirty benchmark: finding the pages that were written.
+ * The dirty benchmark: finding the pages that were written, of 64 MiB or
+ * --count MiB (rounded up to whole blocks of the module).
  *
  * kmod		a heap arena; the processor's own dirty bits, harvested
  * uffd		anonymous memory, write-protected by userfaultfd in its
@@ -27,8 +28,7 @@
 #include "kmod.h"
 #include "results.h"
 
-#define MIB 64
-#define BYTES ((size_t)MIB << 20)
+#define DEFAULT_MIB 64
 #define DEFAULT_RUNS 5
 
 /* A tracked range of one of the two kinds. */
@@ -36,6 +36,7 @@ struct range {
 	struct kmod_arena arena;
 	uint64_t *bitmap;
 	char *base;
+	size_t bytes;
 	size_t pages;
 	size_t page;
 	int uffd;
@@ -44,7 +45,7 @@ struct range {
 
 static int open_kmod(struct range *r, char *why, size_t size)
 {
-	int err = kmod_open_heap(&r->arena, BYTES, why, size);
+	int err = kmod_open_heap(&r->arena, r->bytes, why, size);
 
 	if (err)
 		return err;
@@ -70,7 +71,7 @@ static int open_userfaultfd(struct range *r, char *why, size_t size)
 				  .features = FEATURE_WP_ASYNC |
 					      FEATURE_WP_UNPOPULATED };
 	struct uffdio_register reg = {
-		.range = { (uintptr_t)r->base, BYTES },
+		.range = { (uintptr_t)r->base, r->bytes },
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
@@ -96,7 +97,7 @@ static int open_userfaultfd(struct range *r, char *why, size_t size)
 static int open_uffd(struct range *r, char *why, size_t size)
 {
 	struct uffdio_writeprotect wp;
-	char *base = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
+	char *base = mmap(NULL, r->bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	int err;
 
@@ -105,7 +106,7 @@ static int open_uffd(struct range *r, char *why, size_t size)
 		return -ENOMEM;
 	}
 	r->base = base;
-	madvise(base, BYTES, MADV_NOHUGEPAGE);
+	madvise(base, r->bytes, MADV_NOHUGEPAGE);
 	err = open_userfaultfd(r, why, size);
 	if (err)
 		return err;
@@ -114,9 +115,9 @@ static int open_uffd(struct range *r, char *why, size_t size)
 		snprintf(why, size, "/proc/self/pagemap: %s", strerror(errno));
 		return -errno;
 	}
-	memset(base, 1, BYTES);
+	memset(base, 1, r->bytes);
 	wp = (struct uffdio_writeprotect){
-		.range = { (uintptr_t)base, BYTES },
+		.range = { (uintptr_t)base, r->bytes },
 		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
 	};
 	if (ioctl(r->uffd, UFFDIO_WRITEPROTECT, &wp)) {
@@ -130,7 +131,7 @@ static int open_uffd(struct range *r, char *why, size_t size)
 static int64_t harvest_uffd(struct range *r)
 {
 	struct scan_region regions[64];
-	uint64_t at = (uintptr_t)r->base, end = at + BYTES, pages = 0;
+	uint64_t at = (uintptr_t)r->base, end = at + r->bytes, pages = 0;
 	long n, i;
 
 	while (at < end) {
@@ -158,7 +159,7 @@ static int64_t harvest_uffd(struct range *r)
 static void close_uffd(struct range *r)
 {
 	if (r->base)
-		munmap(r->base, BYTES);
+		munmap(r->base, r->bytes);
 	if (r->uffd >= 0)
 		close(r->uffd);
 	if (r->pagemap >= 0)
@@ -221,16 +222,20 @@ static int sample(const struct way *way, struct range *r, int round)
 		return -1;
 	if (!round || tool_interrupted)
 		return 0;
-	results_add("dirty", way->name, "mib", MIB, "ns/write", write);
-	results_add("dirty", way->name, "mib", MIB, "ns/dirty-page", dirty);
-	results_add("dirty", way->name, "mib", MIB, "ns/clean-page", clean);
+	results_add("dirty", way->name, "mib", r->bytes >> 20, "ns/write",
+		    write);
+	results_add("dirty", way->name, "mib", r->bytes >> 20, "ns/dirty-page",
+		    dirty);
+	results_add("dirty", way->name, "mib", r->bytes >> 20, "ns/clean-page",
+		    clean);
 	return 0;
 }
 
 static int run(const struct bench_options *options)
 {
 	int rounds = 1 + (options->runs ? options->runs : DEFAULT_RUNS);
-	size_t page = sysconf(_SC_PAGESIZE), i;
+	size_t mib = options->count ? options->count : DEFAULT_MIB;
+	size_t page = sysconf(_SC_PAGESIZE), bytes = (mib + 1) / 2 << 21, i;
 	struct range ranges[NWAYS];
 	bool open[NWAYS] = { false };
 	int round, failed = 0;
@@ -239,7 +244,8 @@ static int run(const struct bench_options *options)
 	bench_ns(0);
 	for (i = 0; i < NWAYS; i++) {
 		ranges[i] = (struct range){ .page = page,
-					    .pages = BYTES / page,
+					    .bytes = bytes,
+					    .pages = bytes / page,
 					    .uffd = -1,
 					    .pagemap = -1 };
 		ranges[i].arena.fd = -1;
