@@ -33,17 +33,17 @@ ran() {
 }
 
 # least PROGRAM OPERATION: instructions of one, in tenths; the thread that watches
-# over the others runs by the clock, so the least of some
+# over the others runs by the clock and adds its own, so of each the least of some
 least() {
-	local i few many n best=
+	local i n few= many=
 
 	for i in 1 2 3; do
-		few=$(ran "$1" "$2" $times)
-		many=$(ran "$1" "$2" $((2 * times)))
-		n=$(((many - few) * 10 / times))
-		[ -n "$best" ] && [ "$best" -le "$n" ] || best=$n
+		n=$(ran "$1" "$2" $times)
+		[ -n "$few" ] && [ "$few" -le "$n" ] || few=$n
+		n=$(ran "$1" "$2" $((2 * times)))
+		[ -n "$many" ] && [ "$many" -le "$n" ] || many=$n
 	done
-	echo "$best"
+	echo $(((many - few) * 10 / times))
 }
 
 for name in switch spawn unbuffered buffered; do
