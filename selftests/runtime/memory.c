@@ -55,6 +55,8 @@ __attribute__((noinline)) static char dig(size_t bytes)
 static void dig_and_stay(void *arg)
 {
 	(void)arg;
+	/* First they all start, which takes memory too. */
+	burrow_sleep(2000 * MS);
 	dig(200 * KIB);
 	burrow_sleep(3600 * 1000 * MS);
 }
@@ -177,27 +179,55 @@ static int hoard_meanwhile(void *arg)
 	return hoard(arg);
 }
 
-static void run_hoard_meanwhile(void *arg)
+static void run_hoard_meanwhile(void *percent)
 {
-	exit(burrow_run(NULL, hoard_meanwhile, arg));
+	setenv("BURROW_GC", percent, 1);
+	exit(burrow_run(NULL, hoard_meanwhile, NULL));
+}
+
+/* Why not, or NULL. */
+static const char *outcome_refused(struct outcome *o, char *percent)
+{
+	char before[32];
+
+	if (!on_kmod())
+		return "memory of mmap is the system's";
+	if (!read_limit(before, sizeof(before)) || !write_limit(before))
+		return "the module's limits cannot be set here";
+	outcome_of(o, run_hoard_meanwhile, percent);
+	write_limit(before);
+	return NULL;
 }
 
 TEST(a_heap_page_that_is_refused_is_sigbus)
 {
 	static struct outcome o;
-	char before[32];
+	const char *why = outcome_refused(&o, "off");
 
-	if (!on_kmod())
-		SKIP(return, "memory of mmap is the system's");
-	if (!read_limit(before, sizeof(before)) || !write_limit(before))
-		SKIP(return, "the module's limits cannot be set here");
-	outcome_of(&o, run_hoard_meanwhile, NULL);
-	write_limit(before);
+	if (why)
+		SKIP(return, "%s", why);
 	EXPECT_TRUE(killed_by(&o, SIGBUS));
 	EXPECT_TRUE(begins(
 		&o,
 		"burrow: goroutine 1 (main): out of heap memory: a limit of the module"));
 	EXPECT_TRUE(says(&o, "hoard+0x"));
+}
+
+/* Whoever comes first: the collector's thread may, and must have its say, too. */
+TEST(the_collector_may_be_refused_one_too)
+{
+	static struct outcome o;
+	const char *why;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		why = outcome_refused(&o, "20");
+		if (why)
+			SKIP(return, "%s", why);
+		EXPECT_TRUE(killed_by(&o, SIGBUS));
+		EXPECT_TRUE(says(&o, "out of heap memory: a limit of the"));
+		EXPECT_TRUE(says(&o, "\n  #0 "));
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -491,6 +491,9 @@ static int start_thread(void)
 	int ret;
 
 	sigfillset(&all);
+	/* A fault that is blocked kills without a word. */
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	ret = pthread_create(&gc->thread, NULL, collector_main, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

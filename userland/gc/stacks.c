@@ -119,6 +119,19 @@ static void registers(const ucontext_t *uc, burrow_root_fn *fn, void *arg)
 	fn(arg, uc, uc + 1);
 }
 
+/*
+ * All of it that there may be something on. On the module less than the slot: what
+ * has no memory would get some by being read.
+ */
+static const char *lowest(const struct goroutine *g, const struct range *slot)
+{
+	int64_t bytes = -1;
+
+	if (g->stack.arena->pool->backend->packed)
+		bytes = burrow_stack_resident(&g->stack);
+	return bytes < 0 ? slot->low : slot->high - bytes;
+}
+
 static void standing(const struct burrow_thread *t, burrow_root_fn *fn,
 		     void *arg)
 {
@@ -138,11 +151,11 @@ static void standing(const struct burrow_thread *t, burrow_root_fn *fn,
 	if (holds(&signal, sp)) {
 		/* A handler of the program's: where was it called? */
 		fn(arg, sp, signal.high);
-		low = slot.low;
+		low = NULL;
 		if (t->attention & ATTENTION_BLOCKING)
 			own_low = own.low;
 	}
-	fn(arg, low ? low : slot.low, slot.high);
+	fn(arg, low ? low : lowest(g, &slot), slot.high);
 	if (own_low)
 		fn(arg, own_low, own.high);
 }

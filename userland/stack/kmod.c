@@ -270,6 +270,7 @@ const struct burrow_stack_backend burrow_stack_kmod = {
 	.prepare = kmod_prepare,
 	.trim = kmod_trim,
 	.checks = true,
+	.packed = true,
 	.prefault = kmod_prefault,
 	.resident = kmod_resident,
 	.advise = kmod_advise,

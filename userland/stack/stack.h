@@ -115,6 +115,7 @@ struct burrow_stack_report {
  * @stats:	bytes of memory in all slots, and the number of growths so far
  *		that the backend knows of
  * @checks:	trim compares the word, before and after: others may run
+ * @packed:	what a slot has is at its upper end, without holes
  */
 struct burrow_stack_backend {
 	const char *name;
@@ -136,6 +137,7 @@ struct burrow_stack_backend {
 	void (*stats)(struct burrow_stack_pool *pool, uint64_t *bytes,
 		      uint64_t *grows);
 	bool checks;
+	bool packed;
 };
 
 extern const struct burrow_stack_backend burrow_stack_kmod;
