@@ -220,13 +220,12 @@ static void mark_open(struct state *s)
 	abort();
 }
 
-/* First of all in a stop; who marks is alone then. */
+/* First of all in a stop. */
 static void mark_begin(struct state *s)
 {
 	burrow_heap_mark_begin(s->cycle->heap);
 	burrow_assist_open(s->cycle->heap);
 	mark_open(s);
-	s->marker.alone = true;
 }
 
 /* What is allocated is what lives. */
@@ -294,14 +293,12 @@ static void begin(void *arg)
 		mark_end(s);
 		s->ended = true;
 	}
-	s->marker.alone = false;
 }
 
 static void finish(void *arg)
 {
 	struct state *s = arg;
 
-	s->marker.alone = true;
 	/* Nobody asks again: armed pages would take faults for nothing. */
 	s->last = true;
 	s->cycle->dirty = harvest_all(s, BURROW_HEAP_BOTH);

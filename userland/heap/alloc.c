@@ -137,14 +137,17 @@ static struct burrow_thread *consult(struct burrow_thread *self, size_t bytes)
 }
 
 /*
- * The thread's; asked for anew each time, as the thread may be another. One that
- * is still in burrow_blocking() when its run is over may use what it has, but the
- * heap of another run is not for it.
+ * The thread's; asked for anew each time, as the thread may be another. One that is
+ * inside when its run ends is waited for, and takes what it came for. One that is
+ * still in burrow_blocking() when the run is over may use what it has, but the heap
+ * of another run is not for it.
  */
 static struct burrow_heap_cache *cache_of(struct burrow_thread *self)
 {
-	return attends(self, ATTENTION_GONE) ? burrow_cache_self() :
-					       burrow_cache_get();
+	return attends(self, ATTENTION_GONE) &&
+			       attends(self, ATTENTION_BLOCKING) ?
+		       burrow_cache_self() :
+		       burrow_cache_get();
 }
 
 /* Inside. */

@@ -287,7 +287,6 @@ struct burrow_mark_block {
  * @ring_at:	the oldest of them
  * @ring_count:	how many
  * @bytes:	of objects marked by this one
- * @alone:	nobody else marks, nor allocates: in a stop
  *
  * One thread's alone. Zeroed by burrow_mark_open().
  */
@@ -300,7 +299,6 @@ struct burrow_marker {
 	uint32_t ring_at;
 	uint32_t ring_count;
 	uint64_t bytes;
-	bool alone;
 };
 
 /* Between mark_begin and mark_end. open: 0 or -ENOMEM. close: it is empty. */

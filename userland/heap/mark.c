@@ -191,17 +191,11 @@ void burrow_mark_close(struct burrow_marker *m)
 	m->block = NULL;
 }
 
-/* True: it was not marked before. A locked instruction costs as much as a miss. */
-static inline bool set_mark(uint64_t *word, uint64_t bit, bool alone)
+/* True: it was not marked before. */
+static inline bool set_mark(uint64_t *word, uint64_t bit)
 {
-	uint64_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
-
-	if (now & bit)
+	if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
 		return false;
-	if (alone) {
-		__atomic_store_n(word, now | bit, __ATOMIC_RELAXED);
-		return true;
-	}
 	return !(__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit);
 }
 
@@ -211,7 +205,7 @@ grey_large(struct burrow_marker *m, size_t number, union burrow_page page)
 	struct burrow_heap *heap = m->heap;
 	struct burrow_span *span = heap->spans[number];
 
-	if (!set_mark(burrow_bits_word(heap->marks, page.bits, 0), 1, m->alone))
+	if (!set_mark(burrow_bits_word(heap->marks, page.bits, 0), 1))
 		return;
 	m->bytes += span->pages << BURROW_HEAP_SHIFT;
 	if (page.bin != BURROW_BIN_LARGE + BURROW_PLAIN)
@@ -227,7 +221,6 @@ grey_large(struct burrow_marker *m, size_t number, union burrow_page page)
  * @infos:	of bins
  * @allocs:	of the heap
  * @marks:	of the heap
- * @alone:	of the marker
  *
  * A copy: the compiler can't know that setting a mark changes none of it.
  */
@@ -239,7 +232,6 @@ struct view {
 	const struct burrow_bin_info *infos;
 	uint64_t *allocs;
 	uint64_t *marks;
-	bool alone;
 };
 
 static inline struct view view_of(struct burrow_marker *m)
@@ -254,7 +246,6 @@ static inline struct view view_of(struct burrow_marker *m)
 		.infos = burrow_bin_infos,
 		.allocs = heap->allocs,
 		.marks = heap->marks,
-		.alone = m->alone,
 	};
 }
 
@@ -288,7 +279,7 @@ grey(const struct view v, uintptr_t word, bool exact)
 	if (!exact && !burrow_bits_test(v.allocs, page.bits, index))
 		return;
 	if (!set_mark(burrow_bits_word(v.marks, page.bits, index),
-		      1UL << index % 64, v.alone))
+		      1UL << index % 64))
 		return;
 	v.m->bytes += info->size;
 	if (info->kind != BURROW_PLAIN)

@@ -30,11 +30,11 @@ static long gc_figures[2];
 static void *volatile gc_sink;
 
 /* Objects that nobody keeps. The size is a constant, as in most programs. */
-#define WORK_ALLOC(bytes)                              \
+#define WORK_ALLOC(bytes)                            \
 	static void gc_alloc_##bytes(long n)         \
 	{                                            \
 		while (n--)                          \
-			gc_sink = WORK_WORDS(bytes);   \
+			gc_sink = WORK_WORDS(bytes); \
 	}
 
 WORK_ALLOC(16)
