@@ -75,8 +75,10 @@ shows "sites: one" "^ +$pid +$count +0 +0 +$count .* round_of_all \(.*watched.c:
 keys g
 shows "goroutines: headings" '^ +PID +GOROUT +STACK +WAITS s +STATE '
 shows "goroutines: one" "^ +$pid +[0-9]+ .* semaphore acquire +round_of_all "
-keys '<' '<'
-shows "by process" 'sort: pid '
+
+# Only its own: others on the machine come and go.
+open screen -d 0.2 -p $pid --by goroutine
+shows "goroutines of one process" "^ +$pid +[0-9]+ .* semaphore acquire +round_of_all "
 first=$(screen | sed -n 3p)
 keys NPage
 for _ in {1..50}; do
@@ -105,8 +107,10 @@ is "rows without the text are gone" "$(screen | grep -c 'semaphore')" 0
 shows "those with it are not" "^ +$pid +1 .* main "
 keys / q Escape
 shows "a filter that is not taken" '/ filter: main$'
-keys / BSpace BSpace BSpace BSpace Enter p
-shows "all again" "^ +$other +3 +0 .* watched$"
+keys / BSpace BSpace BSpace BSpace Enter
+shows "all again" "^ +$pid +[0-9]+ .* semaphore acquire +round_of_all "
+keys p
+shows "as a process" "^ +$pid +$((count + 1)) +0 .* watched$"
 
 # Sizes.
 terminal resize-window -t top -x 40 -y 10

@@ -272,7 +272,7 @@ static void look_at_tracefs(void)
 	if (!access(TRACEFS "/events", R_OK | X_OK))
 		found("tracefs", GOOD, "", "single events can be switched on");
 	else if (errno == ENOENT)
-		found("tracefs", NOTE, "mount -t tracefs tracefs " TRACEFS,
+		found("tracefs", NOTE, "mount -t tracefs none " TRACEFS,
 		      "not mounted: bpftrace and event triggers want it; burrow stat, trace and top do without");
 	else
 		found("tracefs", NOTE, "tracing by events wants root",
