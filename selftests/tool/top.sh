@@ -84,6 +84,16 @@ start "$tmp/stripped" $count 4 0 0 60000
 check "stripped: it is seen" wait_for $pid ".rows[0].goroutines == $count + 1"
 end $pid
 
+cp "$watched" "$tmp/deleted"
+start "$tmp/deleted" $count 1 0 0 60000
+wait_for $pid ".rows[0].goroutines == $count + 1"
+rm "$tmp/deleted"
+rows_of $pid --by site
+is "a program that was deleted: its sites have names where root looks" \
+	"$(json '[.rows[] | select(.site | test("^round_of_all .*watched.c:[0-9]+"))] | length')" \
+	$(($(id -u) == 0))
+end $pid
+
 # The library of one that runs was replaced; and by what must not be opened.
 mkdir "$tmp/lib"
 cp "$top/build/libburrow.so.0" "$tmp/lib"

@@ -121,7 +121,7 @@ static bool open_file(struct burrow_image *image, pid_t pid,
 {
 	char path[PATH_MAX + 32];
 
-	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, m->file);
+	mapping_path(pid, m, path, sizeof(path));
 	return burrow_image_open(image, path) ||
 	       burrow_image_open(image, m->file);
 }
