@@ -131,18 +131,18 @@ TEST_GC(maps_as_maps)
 	int local, i;
 
 	CHECK(burrow_weakmap_len(m) == 0 && burrow_weakmap_len(NULL) == 0);
-	CHECK(burrow_weakmap_get(m, a) == NULL);
+	CHECK(!burrow_weakmap_get(m, a));
 	CHECK(burrow_weakmap_remove(m, a) == -ENOENT);
 	CHECK(burrow_weakmap_set(m, a, b) == 0);
 	CHECK(burrow_weakmap_set(m, a, a) == 0);
 	CHECK(burrow_weakmap_len(m) == 1);
 	CHECK(burrow_weakmap_get(m, a) == a);
-	CHECK(burrow_weakmap_get(m, &a->magic) == NULL);
+	CHECK(!burrow_weakmap_get(m, &a->magic));
 	CHECK(burrow_weakmap_set(m, &a->magic, &local) == 0);
 	collect();
 	CHECK(burrow_weakmap_get(m, &a->magic) == &local);
 	CHECK(burrow_weakmap_remove(m, a) == 0);
-	CHECK(burrow_weakmap_get(m, a) == NULL);
+	CHECK(!burrow_weakmap_get(m, a));
 	CHECK(burrow_weakmap_len(m) == 1);
 	CHECK(burrow_weakmap_set(m, &local, a) == -EINVAL);
 	CHECK(burrow_weakmap_set(m, NULL, a) == -EINVAL);

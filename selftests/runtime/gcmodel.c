@@ -208,7 +208,7 @@ static void hold(struct worker *w, int slot, int id, struct node *node)
 	*w->place[slot] = node;
 }
 
-/* Ids of what can't be reached are free; that these die is looked at at the end. */
+/* Ids of what can't be reached are free; whether these die is seen at the end. */
 static void free_ids(struct worker *w)
 {
 	int i;

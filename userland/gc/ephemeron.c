@@ -32,7 +32,7 @@
 #define ROOM_FIRST 64U
 #define TRIES 20 /* for the lock, beside goroutines */
 #define TRY_US 50
-#define PART 1024U /* entries that the collector looks at at a time */
+#define PART 1024U /* entries that the collector looks at in one go */
 
 /**
  * struct burrow_weakmap - a map
