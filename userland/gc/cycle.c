@@ -185,7 +185,11 @@ static void harvest_quickly(char *low, char *high, void *arg)
 static void harvest_old(struct state *s)
 {
 	struct burrow_heap *heap = s->cycle->heap;
+	struct burrow_heap_counts counts;
 
+	/* Little that is old is sooner scanned again than armed. */
+	burrow_heap_count(heap, &counts);
+	s->last = counts.live <= BURROW_CYCLE_QUICK;
 	burrow_heap_tracked(heap, BURROW_HEAP_OLD, harvest_quickly, s);
 	s->last = true;
 	burrow_heap_tracked(heap, BURROW_HEAP_REST, harvest_quickly, s);
