@@ -19,6 +19,10 @@ probes_of() { readelf -n "$1" 2>/dev/null | grep -A 1 'Provider: burrow' | awk '
 
 check "a library without probes builds" make -s -C "$top/userland" library \
 	BUILD="$tmp/without" CFLAGS="-O2 -g -DBURROW_NO_PROBES"
+# As on a machine that has no headers of valgrind.
+check "and one without valgrind" gcc -std=gnu11 -Wall -Wextra -Werror -O2 -c \
+	-DBURROW_NO_VALGRIND -I"$top/kmod/uapi" -I"$top/userland/include" \
+	-o "$tmp/sanitize.o" "$top/userland/debug/sanitize.c"
 check "and a program with it" gcc -std=gnu11 -O2 -g -I"$top/userland/include" \
 	"$top/selftests/native/operations.c" "$tmp/without/libburrow.a" \
 	-o "$tmp/operations" -luring -pthread

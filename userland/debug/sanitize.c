@@ -13,11 +13,11 @@
 #include <errno.h>
 #include <unistd.h>
 
-#if __has_include(<valgrind/valgrind.h>)
+#if !defined(BURROW_NO_VALGRIND) && __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
 #else
 #define RUNNING_ON_VALGRIND 0
-#define VALGRIND_STACK_REGISTER(low, high) 0
+#define VALGRIND_STACK_REGISTER(low, high) ((void)(low), (void)(high), 0)
 #endif
 
 #include "../arch/arch.h"
