@@ -18,7 +18,7 @@ peer() {
 
 # rows_of BACKEND: its units, sorted
 rows_of() {
-	awk -v b="$1" '$2 == b {print $4 ":" $5}' "$tmp/rows" | sort -u | tr '\n' ' '
+	awk -v b="$1" '$2 == b {print $4 ":" $5}' "$tmp/rows" | LC_ALL=C sort -u | tr '\n' ' '
 }
 
 goal() {
@@ -48,7 +48,9 @@ holds "a request takes longer than the server's part" \
 check "collections" bench gc --count 6 --procs 1 --runs 1 --backend mmap
 is "have their rows" "$(rows_of mmap)" "$(printf '1:%s ' $(printf '%s\n' \
 	{,wall-}ns/{16-bytes,32-bytes,64-bytes,256-bytes,node-of-18,node-of-20} \
-	{,wall-}ns/{random-mark,ordered-mark} | sort))"
+	{,wall-}ns/{node-of-gcbench,random-mark,ordered-mark,push} \
+	worst-{,wall-}ns/push {KiB/1000-,rss/}{filled,churned,dropped} |
+	LC_ALL=C sort))"
 check "two processors" bench skynet --count 1000 --procs 2 --runs 1 --backend mmap
 is "are told apart" "$(rows_of mmap)" "2:ns/actor 2:wall-ns/actor "
 

@@ -59,7 +59,7 @@ if [ "$(id -u)" = 0 ]; then
 	unshare -m sh -c 'mount -t tmpfs none /sys/kernel/tracing; exec "$0" doctor' "$burrow" >"$tmp/out" 2>&1
 	like "no tracefs" "$(cat "$tmp/out")" '^tracefs +note +not mounted'
 	like "and what to do" "$(cat "$tmp/out")" 'to do: mount -t tracefs '
-	unshare -m sh -c 'mount -t tracefs none /sys/kernel/tracing && exec "$0" doctor' "$burrow" >"$tmp/out" 2>&1
+	unshare -m sh -c '{ mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; } && exec "$0" doctor' "$burrow" >"$tmp/out" 2>&1
 	like "tracefs is there" "$(cat "$tmp/out")" '^tracefs +ok '
 fi
 (ulimit -v 8000000; "$burrow" doctor >"$tmp/out" 2>&1)
