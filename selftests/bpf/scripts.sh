@@ -16,7 +16,8 @@ if ! command -v bpftrace >/dev/null || [ "$(id -u)" != 0 ]; then
 	exit 4
 fi
 # bpftrace wants to see tracefs in its place: in a mount namespace of our own.
-if [ ! -e /sys/kernel/tracing/uprobe_events ] && [ -z "${BURROW_TEST_MOUNTED:-}" ]; then
+if [ ! -e /sys/kernel/tracing/uprobe_events ] && [ -z "${BURROW_TEST_MOUNTED:-}" ] &&
+   unshare -m true 2>/dev/null; then
 	BURROW_TEST_MOUNTED=1 exec unshare -m \
 		sh -c 'mount -t tracefs tracefs /sys/kernel/tracing; exec "$0"' "$0"
 fi

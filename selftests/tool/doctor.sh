@@ -55,7 +55,7 @@ if ! has_module; then
 fi
 
 # Shortfalls are noted with what to do.
-if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+if unshare -m true 2>/dev/null; then
 	unshare -m sh -c 'mount -t tmpfs none /sys/kernel/tracing; exec "$0" doctor' "$burrow" >"$tmp/out" 2>&1
 	like "no tracefs" "$(cat "$tmp/out")" '^tracefs +note +not mounted'
 	like "and what to do" "$(cat "$tmp/out")" 'to do: mount -t tracefs '
