@@ -9,10 +9,14 @@ watched=$top/build/selftests/tool/watched
 shared=$top/build/selftests/tool/watched-shared
 count=20
 
-# Without rights: said which, and what works without.
+# Without rights: said which, and what works without. Nobody may read this tree, if it
+# is in somebody's home.
 if [ "$(id -u)" = 0 ]; then
+	chmod 755 "$tmp"
+	cp "$burrow" "$watched" "$tmp/"
 	setpriv --reuid 65534 --clear-groups --inh-caps=-all --bounding-set=-all \
-		"$burrow" stat "$watched" 1 1 >"$tmp/out" 2>"$tmp/err" </dev/null
+		"$tmp/${burrow##*/}" stat "$tmp/${watched##*/}" 1 1 \
+		>"$tmp/out" 2>"$tmp/err" </dev/null
 	is "without rights: status" $? 3
 	like "which are missing" "$(cat "$tmp/err")" 'lacks CAP_BPF CAP_PERFMON'
 	like "what works without" "$(cat "$tmp/err")" 'kill -QUIT'
