@@ -42,6 +42,10 @@ is "what is left running does not hold the machine" $status 0
 run 'touch /etc/burrow-test || echo read-only'
 is "the host's root is out of reach" "$(cat "$tmp/out")" read-only
 
+BOOT_PATIENCE=0 run true
+is "a machine that does not come up is a failure" $status 125
+is "after three tries" "$(grep -c 'once more' "$tmp/err")" 3
+
 run 'echo c >/proc/sysrq-trigger'
 is "a panic is a failure" $status 125
 like "and the console's last lines are shown" "$(cat "$tmp/err")" 'sysrq triggered crash'
