@@ -442,13 +442,25 @@ TEST(a_goroutine_reads_the_dump)
 	EXPECT_EQ(0, burrow_run(NULL, dump_to_reader, NULL));
 }
 
-static int quit(void *arg)
+/* When main has come to where it spins. */
+static void *quit_soon(void *arg)
 {
-	burrow_go(sleeper, arg);
-	burrow_sleep(20 * MS);
+	usleep(100000);
 	kill(getpid(), SIGQUIT);
-	if (arg)
+	return arg;
+}
+
+static int quit(void *busy)
+{
+	pthread_t thread;
+
+	burrow_go(sleeper, busy);
+	burrow_sleep(20 * MS);
+	if (busy) {
+		pthread_create(&thread, NULL, quit_soon, NULL);
 		spin();
+	}
+	kill(getpid(), SIGQUIT);
 	burrow_sleep(60000 * MS);
 	return 0;
 }
