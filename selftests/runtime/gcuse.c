@@ -226,7 +226,84 @@ TEST_GC(a_limit_is_kept)
 	CHECK(s.gc_cycles > 0);
 	CHECK(s.heap_bytes < 40 * MIB);
 	CHECK(burrow_memory_limit(SIZE_MAX) == 32 * MIB);
-	CHECK(on_kmod() || burrow_memory_limit(0) == INT64_MAX);
+	/* What the module allows is a limit, too; it was the one before. */
+	CHECK(burrow_memory_limit(0) == old || !on_kmod());
+	CHECK(burrow_memory_limit(0) == INT64_MAX || on_kmod());
+}
+
+static void litter(void *arg)
+{
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 2000000; i++)
+		burrow_new(&thing_type);
+}
+
+/* Nobody can be parked there: who comes to the limit waits outside. */
+TEST_GC(a_limit_is_kept_in_blocking)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+
+	CHECK(burrow_memory_limit(32 * MIB) > 0);
+	CHECK(burrow_gc_percent(-1) == 100);
+	burrow_blocking(litter, NULL);
+	CHECK(burrow_stats(&s) == 0);
+	CHECK(s.gc_cycles > 0);
+	CHECK(s.heap_bytes < 40 * MIB);
+}
+
+#define BLOCK (64 * KIB)
+
+static void **blocks;
+
+/* One more of them is kept; false: there is none to be had. */
+static bool keep_block(void **block)
+{
+	if (block) {
+		*block = blocks;
+		blocks = block;
+	}
+	return block;
+}
+
+TEST_GC(what_does_not_fit_the_limit_is_refused)
+{
+	size_t n = 0;
+
+	CHECK(burrow_memory_limit(16 * MIB) > 0);
+	while (keep_block(burrow_try_alloc(BLOCK)))
+		n++;
+	CHECK(n * BLOCK <= 16 * MIB);
+	CHECK(n * BLOCK > 12 * MIB);
+	CHECK(!burrow_try_alloc(32 * MIB));
+	blocks = NULL;
+	CHECK(burrow_try_alloc(BLOCK));
+}
+
+static int keep_blocks(void *arg)
+{
+	(void)arg;
+	while (keep_block(burrow_alloc(BLOCK)))
+		;
+	return 0;
+}
+
+static void run_keep_blocks(void *limit)
+{
+	setenv("BURROW_MEMLIMIT", limit, 1);
+	exit(burrow_run(NULL, keep_blocks, NULL));
+}
+
+TEST(past_the_limit_ends_with_a_line)
+{
+	static struct outcome o;
+
+	outcome_of(&o, run_keep_blocks, "16MiB");
+	EXPECT_TRUE(killed_by(&o, SIGABRT));
+	EXPECT_TRUE(begins(
+		&o, "burrow: out of memory: burrow_alloc: no 65536 bytes; "));
+	EXPECT_TRUE(says(&o, ", and may have 16384 KiB\n"));
 }
 
 TEST_GC(memory_goes_back)

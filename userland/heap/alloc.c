@@ -83,19 +83,22 @@ static void *fail(const struct want *want)
 {
 	struct burrow_heap *heap = burrow_heap_now();
 	struct burrow_heap_counts counts = { 0 };
+	uint64_t limit = UINT64_MAX;
 
 	if (want->try)
 		return NULL;
-	if (heap)
+	if (heap) {
 		burrow_heap_count(heap, &counts);
+		limit = __atomic_load_n(&heap->limit, __ATOMIC_RELAXED);
+	}
 	burrow_report_begin();
 	burrow_print(
 		STDERR_FILENO,
 		"burrow: out of memory: %s: no %lu bytes; the heap has %lu KiB, %lu KiB of them live",
 		want->call, want->size, counts.in_use >> 10, counts.live >> 10);
-	if (heap && heap->limit != UINT64_MAX)
+	if (limit != UINT64_MAX)
 		burrow_print(STDERR_FILENO, ", and may have %lu KiB",
-			     heap->limit >> 10);
+			     limit >> 10);
 	burrow_print(STDERR_FILENO, "\n");
 	abort();
 }
