@@ -93,21 +93,22 @@ for _ in {1..50}; do
 done
 is "and back" "$(screen | sed -n 3p | cut -c 1-16)" "$(cut -c 1-16 <<<"$first")"
 
-keys / m a x
-shows "a filter is typed" '^filter: max_$'
-keys BSpace BSpace BSpace m a i n
-shows "and mended" '^filter: main_$'
+# With its bracket: a path may have the function's name in it.
+keys / r o x
+shows "a filter is typed" '^filter: rox_$'
+keys BSpace BSpace u n Space '('
+shows "and mended" '^filter: run \(_$'
 keys Enter
-shows "and shown" '/ filter: main$'
+shows "and shown" '/ filter: run \($'
 for _ in {1..50}; do
 	[ "$(screen | grep -c 'semaphore')" = 0 ] && break
 	sleep 0.1
 done
 is "rows without the text are gone" "$(screen | grep -c 'semaphore')" 0
-shows "those with it are not" "^ +$pid +1 .* main "
+shows "those with it are not" "^ +$pid +1 .* main +run "
 keys / q Escape
-shows "a filter that is not taken" '/ filter: main$'
-keys / BSpace BSpace BSpace BSpace Enter
+shows "a filter that is not taken" '/ filter: run \($'
+keys / BSpace BSpace BSpace BSpace BSpace Enter
 shows "all again" "^ +$pid +[0-9]+ .* semaphore acquire +round_of_all "
 keys p
 shows "as a process" "^ +$pid +$((count + 1)) +0 .* watched$"
