@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 
 # Function names that the header declares.
 declared() {
-	cat $headers | grep -vE '^(static|#)' |
+	cat $headers | grep -vE '^(static|#)|__asm__' |
 		grep -oE '^[a-z].*\bburrow_[a-z0-9_]+\(|^burrow_[a-z0-9_]+\(' |
 		grep -oE 'burrow_[a-z0-9_]+\($' | tr -d '(' | sort -u
 }
@@ -23,8 +23,9 @@ declared() {
 is "exports what the header declares, no less and no more" \
 	"$(nm -D --defined-only "$so" | awk '$2 == "T" {sub(/@.*/, "", $3); print $3}' | sort)" \
 	"$(declared)"
-is "exports no data" \
-	"$(nm -D --defined-only "$so" | awk '$2 !~ /^[TA]$/ {print $3}')" ""
+is "exports no data but what allocation without a call looks at" \
+	"$(nm -D --defined-only "$so" | awk '$2 !~ /^[TA]$/ {sub(/@.*/, "", $3); print $3}')" \
+	burrow_cache_tls
 is "needs libc and the compiler's own library" \
 	"$(readelf -d "$so" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' |
 		grep -vE '^(libc|libgcc_s|liburing|ld-linux.*)\.so' )" ""

@@ -12,6 +12,7 @@
  * move run.cur. Runs are short enough to stay in the processor's cache until
  * they are used.
  */
+#include <burrow/alloc_inline.h>
 #include <string.h>
 
 #include "profile.h"
@@ -21,7 +22,21 @@
 #define FLUSH_BYTES (32UL << 10)
 
 __thread struct burrow_heap_cache *burrow_cache_tls
-	__attribute__((tls_model("initial-exec")));
+	__attribute__((tls_model("initial-exec"), visibility("default")));
+
+/* Programs have this compiled in. */
+#define SAME(a, b) \
+	(offsetof(struct burrow_alloc_run, a) == offsetof(struct burrow_run, b))
+_Static_assert(SAME(cur, cur) && SAME(end, end) && SAME(size, size) &&
+		       sizeof(struct burrow_alloc_run) ==
+			       sizeof(struct burrow_run) &&
+		       !offsetof(struct burrow_heap_cache, run),
+	       "runs are where programs look for them");
+_Static_assert(BURROW_RUN_PLAIN == BURROW_BIN_CLASS +
+					   BURROW_PLAIN * BURROW_CLASSES &&
+		       BURROW_RUN_WORDS ==
+			       BURROW_BIN_CLASS + BURROW_WORDS * BURROW_CLASSES,
+	       "bins have the numbers that programs know");
 
 /* Not inlined: its caller may have come to another thread. */
 __attribute__((noipa)) struct burrow_heap_cache *burrow_cache_self(void)

@@ -431,10 +431,11 @@ void burrow_holes_forget(struct burrow_heap *heap, struct burrow_span *span);
 
 /*
  * cache.c. tls: the thread's, NULL if it has none; a function that may come back
- * on another thread must not look at it twice. self: the same for those.
+ * on another thread must not look at it twice. self: the same for those. Programs
+ * look at it, too: burrow/alloc_inline.h.
  */
 extern __thread struct burrow_heap_cache *burrow_cache_tls
-	__attribute__((tls_model("initial-exec")));
+	__attribute__((tls_model("initial-exec"), visibility("default")));
 struct burrow_heap_cache *burrow_cache_self(void);
 /* The thread's, a new one if need be; NULL: no memory. */
 struct burrow_heap_cache *burrow_cache_get(void);
@@ -504,6 +505,12 @@ static inline bool burrow_bits_test(uint64_t *map, uint32_t first,
 	uint64_t *word = burrow_bits_word(map, first, index);
 
 	return __atomic_load_n(word, __ATOMIC_RELAXED) >> index % 64 & 1;
+}
+
+/* So that few new objects will be beside those that live there. */
+static inline bool burrow_span_is_full(uint32_t lives, uint32_t count)
+{
+	return lives >= count - count / 4;
 }
 
 static inline void burrow_span_age(struct burrow_heap *heap,

@@ -296,6 +296,8 @@ void *burrow_alloc_noscan(size_t size) __attribute__((malloc, alloc_size(1)));
 void *burrow_try_alloc_noscan(size_t size)
 	__attribute__((malloc, alloc_size(1)));
 
+#include <burrow/alloc_inline.h>
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus
