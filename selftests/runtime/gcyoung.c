@@ -5,6 +5,7 @@
  * that have much to mark.
  */
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "../../userland/gc/track.h"
 #include "gc.h"
@@ -335,6 +336,54 @@ TEST(marking_is_not_left_to_the_last_stop)
 	}
 	EXPECT_GT(cycles, 3);
 	EXPECT_LE(late, cycles / 4);
+}
+
+#define THINGS 400000L /* on as many times 48 bytes */
+
+static long faults(void)
+{
+	struct rusage usage;
+
+	CHECK(!getrusage(RUSAGE_SELF, &usage));
+	return usage.ru_minflt;
+}
+
+__attribute__((noipa)) static void make_many(struct thing **first)
+{
+	long i;
+
+	for (i = 0; i < THINGS; i++) {
+		struct thing *t = burrow_new(&thing_type);
+
+		t->next = *first;
+		*first = t;
+	}
+}
+
+/* Their pages were protected while they lived; the next ones must not pay for it. */
+static void again(void)
+{
+	static struct thing *first, *second;
+	long before;
+
+	make_many(&first);
+	collect();
+	collect();
+	first = NULL;
+	scrub();
+	collect();
+	before = faults();
+	make_many(&second);
+	before = faults() - before;
+	CHECK(before < THINGS * (long)sizeof(struct thing) / 4096 / 4);
+	second = NULL;
+}
+
+TEST(memory_that_is_free_again_takes_no_faults)
+{
+	const struct way way = { 1, "" };
+
+	EXPECT_EQ(0, run_way(&way, again));
 }
 
 TEST_HARNESS_MAIN

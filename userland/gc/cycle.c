@@ -390,11 +390,27 @@ static void clean(struct state *s)
 	burrow_assist_clean(false);
 }
 
+static void disarm(char *low, char *high, void *arg)
+{
+	const struct state *s = arg;
+
+	s->tracker->disarm(low, high);
+}
+
+/* Each page that new objects come to would take a fault. */
+static void loosen(struct state *s)
+{
+	if (s->tracker->disarm)
+		burrow_heap_tracked(s->cycle->heap, BURROW_HEAP_LOOSE, disarm,
+				    s);
+}
+
 static void beside(struct state *s)
 {
 	mark_beside(s);
 	clean(s);
 	stop(s, "mark end", finish, 1);
+	loosen(s);
 }
 
 static void prepare(struct burrow_cycle *c)

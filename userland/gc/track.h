@@ -39,6 +39,8 @@ typedef void burrow_dirty_fn(char *low, char *high, void *arg);
  *		negative errno: then any page may have been written
  * @look:	the same for the last time before the next @arm: does not arm
  *		where that would cost the next write a fault
+ * @disarm:	these pages count as written from now on, and a write to them costs
+ *		no fault; NULL if @free
  */
 struct burrow_tracker {
 	const char *name;
@@ -49,6 +51,7 @@ struct burrow_tracker {
 	int (*arm)(char *low, char *high);
 	int (*harvest)(char *low, char *high, burrow_dirty_fn *fn, void *arg);
 	int (*look)(char *low, char *high, burrow_dirty_fn *fn, void *arg);
+	void (*disarm)(char *low, char *high);
 };
 
 extern const struct burrow_tracker burrow_track_kmod;

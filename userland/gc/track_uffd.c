@@ -121,6 +121,16 @@ static int uffd_arm(char *low, char *high)
 	return uffd_harvest(low, high, ignore, NULL);
 }
 
+/* A failure costs faults, no more. */
+static void uffd_disarm(char *low, char *high)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { (uintptr_t)low, high - low },
+	};
+
+	ioctl(uffd, UFFDIO_WRITEPROTECT, &wp);
+}
+
 const struct burrow_tracker burrow_track_uffd = {
 	.name = "userfaultfd",
 	.open = uffd_open,
@@ -129,4 +139,5 @@ const struct burrow_tracker burrow_track_uffd = {
 	.arm = uffd_arm,
 	.harvest = uffd_harvest,
 	.look = uffd_look,
+	.disarm = uffd_disarm,
 };

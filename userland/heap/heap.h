@@ -208,13 +208,15 @@ size_t burrow_heap_scavenge_holes(struct burrow_heap *heap, size_t bytes);
  * harvest: where anything else is marked. A page that was not armed counts as
  * written, so that the marked objects on it are scanned again, whatever was
  * written to them since they were scanned. On pages that are in neither there is
- * nothing to scan again. used: the one run of all that was ever in use. half: all
+ * nothing to scan again. LOOSE, when marking has ended: where too little lives for
+ * what is beside it to be protected; new objects will be there. used: the one run of all that was ever in use. half: all
  * addresses that they could ever be at.
  */
 enum burrow_heap_part {
 	BURROW_HEAP_OLD = 1,
 	BURROW_HEAP_REST = 2,
 	BURROW_HEAP_BOTH = BURROW_HEAP_OLD | BURROW_HEAP_REST,
+	BURROW_HEAP_LOOSE = 4,
 };
 
 void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,

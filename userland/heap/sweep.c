@@ -55,7 +55,8 @@ uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span)
 	}
 	span->at = 0;
 	/* What was allocated marked is not older for having been marked. */
-	burrow_span_age(heap, span, left && !span->black);
+	burrow_span_age(heap, span,
+			burrow_span_is_full(left, span->count) && !span->black);
 	span->black = false;
 	return left;
 }

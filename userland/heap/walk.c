@@ -196,9 +196,23 @@ static size_t span_pages(struct burrow_heap *heap, size_t number, size_t end,
 	return n;
 }
 
+/* Caches take new objects meanwhile: it is a guess. */
+static bool is_loose(struct burrow_heap *heap, union burrow_page page)
+{
+	const struct burrow_bin_info *info = &burrow_bin_infos[page.bin];
+	uint32_t lives = 0, i;
+
+	for (i = 0; i < info->words; i++)
+		lives += __builtin_popcountl(
+			*burrow_bits_word(heap->allocs, page.bits, i * 64));
+	return !burrow_span_is_full(lives, info->count);
+}
+
 static bool is_in_part(struct burrow_heap *heap, enum burrow_heap_part part,
 		       size_t number, union burrow_page page)
 {
+	if (part == BURROW_HEAP_LOOSE)
+		return is_loose(heap, page);
 	if (__atomic_load_n(&heap->old[number], __ATOMIC_RELAXED))
 		return part & BURROW_HEAP_OLD;
 	return part & BURROW_HEAP_REST &&
@@ -267,10 +281,10 @@ void burrow_heap_tracked(struct burrow_heap *heap, enum burrow_heap_part part,
 	for (number = 0; number < end; number += n) {
 		n = 1;
 		page = burrow_page_of(heap, number);
-		if (!page.bin)
-			continue;
-		n = span_pages(heap, number, end, page);
-		if (!is_in_part(heap, part, number, page))
+		if (page.bin)
+			n = span_pages(heap, number, end, page);
+		if (page.bin ? !is_in_part(heap, part, number, page) :
+			       part != BURROW_HEAP_LOOSE)
 			continue;
 		if (number != to && to > from)
 			fn(heap->base + (from << BURROW_HEAP_SHIFT),
