@@ -189,6 +189,9 @@ static bool points_to_stack(const struct check *c, const void *const *word,
 	if (!arena)
 		return false;
 	slot = (f->to - arena->base) / arena->stride;
+	/* A number that looks like an address, which nobody ever had. */
+	if (slot >= arena->fresh)
+		return false;
 	live = live_at(c, arena->base + (slot + 1) * arena->stride);
 	f->owner = live->top ? live->goroutine : NULL;
 	f->dead = !f->owner || f->to < live->low;
