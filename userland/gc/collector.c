@@ -324,9 +324,9 @@ static void account(const struct burrow_cycle *c,
 		.overhead = stack_bytes() + counts->tables,
 		.allocated = c->allocated,
 	};
-	int i;
+	uint32_t i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < c->stops; i++)
 		burrow_collector_paused(c->pauses[i]);
 	gc->cpu += c->cpu_ns;
 	gc->external_low = gc->external;
@@ -345,14 +345,15 @@ static void account(const struct burrow_cycle *c,
 static void trace(const struct burrow_cycle *c)
 {
 	const struct burrow_roots_count *n = &burrow_roots_count;
-	int64_t beside = c->mark_ns - c->pauses[0] - c->pauses[1];
+	uint32_t last = c->stops > 1 ? c->stops - 1 : 1;
+	int64_t beside = c->mark_ns - c->pauses[0] - c->pauses[last];
 
 	burrow_print(
 		STDERR_FILENO,
 		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P%s%s\n",
 		c->number, (c->at - burrow_runtime.started_at) / 1000000,
-		c->pauses[0] / 1000, beside / 1000, c->pauses[1] / 1000,
-		c->pauses_cpu[0] / 1000, c->pauses_cpu[1] / 1000,
+		c->pauses[0] / 1000, beside / 1000, c->pauses[last] / 1000,
+		c->pauses_cpu[0] / 1000, c->pauses_cpu[last] / 1000,
 		c->cpu_ns / 1000, c->before >> 10, c->peak >> 10, c->live >> 10,
 		c->goal == UINT64_MAX ? 0 : c->goal >> 10, n->stacks >> 10,
 		(n->statics + n->others) >> 10, c->rounds, c->dirty,

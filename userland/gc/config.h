@@ -41,7 +41,7 @@ enum burrow_gc_fault {
 	GC_FAULT_NONE,
 	GC_FAULT_PAGE, /* the pages that were written */
 	GC_FAULT_STACK, /* one stack, in the final stop */
-	GC_FAULT_BLACK, /* to mark what is allocated while marking */
+	GC_FAULT_CACHE, /* to mark what caches have not handed out yet */
 	GC_FAULT_TRACK, /* what the tracker said, as if it had not */
 	GC_FAULTS,
 };

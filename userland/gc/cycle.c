@@ -4,22 +4,24 @@
  *
  * Where writes are tracked (track.h):
  *
- *  1. What there is of the tracked half is armed, beside the program: every
- *     write from now on is seen.
- *  2. A full stop. Marking begins: objects are allocated marked. All roots are
- *     greyed, as a head start; nothing is scanned yet.
+ *  1. Spans of the tracked half that are full are armed, beside the program: every
+ *     write to them from now on is seen. Others count as written.
+ *  2. A full stop. Marking begins. All roots are greyed, as a head start; nothing
+ *     is scanned yet.
  *  3. Beside the program, what was greyed is scanned, and what that leads to.
  *  4. Still beside it, the pages written meanwhile are harvested and armed again,
  *     and the marked objects on them scanned again; round after round, until
- *     there are few enough for a short stop, or they do not become fewer.
+ *     there are few enough for a short stop, or they do not become fewer. Where
+ *     much was allocated, the world is stopped to grey the roots before: what is
+ *     new hangs on those, and would be left to step 5.
  *  5. A full stop. The last harvest, and all roots once more, for they are not
  *     tracked; what they lead to is scanned. What is not marked now is dead.
  *
  * A pointer to an unmarked object can hide from that nowhere: it is in a root,
  * which step 5 looks at, or in an object. If that object was scanned before the
  * pointer was written there, its page was written after it was armed, and a
- * harvest that comes after the write has it scanned again. Objects allocated
- * marked are scanned by that alone: their pages were written when they were.
+ * harvest that comes after the write has it scanned again. What is made meanwhile is
+ * found like anything else, or dead: most of it is (Boehm, Demers and Shenker, 1991).
  *
  * Where little is likely to live, as little did last time, nothing is armed, and
  * what is grey is scanned in the first stop as long as that takes no longer than a
@@ -27,9 +29,9 @@
  * that were not armed count as written.
  *
  * A young cycle begins with all marked that was alive when the last one ended. It
- * arms nothing beforehand: pages of old objects that are still armed were not written
- * since those were scanned, so what they point to is marked, too; all others count as
- * written. They are harvested and their marked objects scanned again, in the first
+ * arms only where nothing is old: pages of old objects that are still armed were not
+ * written since those were scanned, so what they point to is marked, too; all others
+ * count as written. They are harvested and their marked objects scanned again, in the first
  * stop where that is quick, else as step 4. All else is as above. What died old is
  * found by the next full cycle.
  *
@@ -59,7 +61,6 @@
 #include "work.h"
 
 #define PAGE 4096UL
-#define ROUNDS 12
 #define WORLD_NS 100000LL /* a goroutine waits for others to be outside */
 #define PIECE (4UL << 20) /* harvested at a time in a stop */
 #define PAGES_FEW 800 /* are scanned again in half a millisecond */
@@ -246,6 +247,7 @@ static void mark_end(struct state *s)
 {
 	struct burrow_heap *heap = s->cycle->heap;
 
+	burrow_heap_mark_caches(heap);
 	if (s->cycle->config->verify)
 		burrow_verify(heap);
 	burrow_weak_dead(heap);
@@ -299,6 +301,26 @@ static void begin(void *arg)
 	}
 }
 
+/* Of those, too, that were armed and where nothing that lives was found. */
+static void forget_hash(char *low, char *high, void *arg)
+{
+	if (!has_fault(arg, GC_FAULT_TRACK))
+		burrow_hashes_forget(low, high);
+}
+
+static void look(char *low, char *high, void *arg)
+{
+	struct state *s = arg;
+
+	s->tracker->look(low, high, forget_hash, s);
+}
+
+static void check_hashes(struct state *s)
+{
+	burrow_heap_tracked_used(s->cycle->heap, look, s);
+	burrow_hashes_check(s->tracker->name);
+}
+
 static void finish(void *arg)
 {
 	struct state *s = arg;
@@ -307,7 +329,7 @@ static void finish(void *arg)
 	s->last = true;
 	s->cycle->dirty = harvest_all(s, BURROW_HEAP_BOTH);
 	if (s->cycle->config->verify)
-		burrow_hashes_check(s->tracker->name);
+		check_hashes(s);
 	grey_roots(s);
 	mark_all(s);
 	mark_end(s);
@@ -333,11 +355,11 @@ static int64_t cpu_now(void)
 }
 
 /* Ranges that are registered stay while we look; see roots.c. */
-static bool stop(struct state *s, const char *why, void (*fn)(void *arg),
-		 int which)
+static bool stop(struct state *s, const char *why, void (*fn)(void *arg))
 {
 	int64_t from, cpu, ns = s->self ? WORLD_NS : BURROW_FOREVER;
 	struct burrow_cycle *c = s->cycle;
+	uint32_t which = c->stops;
 	bool stopped;
 
 	burrow_stacks_prepare();
@@ -349,8 +371,17 @@ static bool stop(struct state *s, const char *why, void (*fn)(void *arg),
 	c->pauses_cpu[which] = cpu_now() - cpu;
 	c->pauses[which] = burrow_now() - from;
 	burrow_roots_unlock();
+	c->stops += stopped;
 	BURROW_PROBE(gc_stw_end, c->number, c->pauses[which]);
 	return stopped;
+}
+
+static uint64_t allocated(const struct state *s)
+{
+	struct burrow_heap_counts counts;
+
+	burrow_heap_count(s->cycle->heap, &counts);
+	return counts.allocated;
 }
 
 /*
@@ -359,18 +390,32 @@ static bool stop(struct state *s, const char *why, void (*fn)(void *arg),
  */
 static bool is_little(const struct state *s)
 {
-	struct burrow_heap_counts counts;
-
-	burrow_heap_count(s->cycle->heap, &counts);
-	return s->marker.bytes + counts.allocated - s->cycle->allocated <=
+	return s->marker.bytes + allocated(s) - s->cycle->allocated <=
 	       BYTES_FEW;
+}
+
+static void grey_more(void *arg)
+{
+	grey_roots(arg);
+}
+
+/*
+ * What only stacks lead to, objects made since the roots were last looked at among
+ * them: they would all be left to the last stop.
+ */
+static void look_at_roots(struct state *s, uint64_t *at)
+{
+	if (allocated(s) - *at <= BYTES_FEW)
+		return;
+	*at = allocated(s);
+	stop(s, "roots", grey_more);
 }
 
 static void clean(struct state *s)
 {
 	enum burrow_heap_part part = BURROW_HEAP_BOTH;
 	struct burrow_cycle *c = s->cycle;
-	uint64_t pages;
+	uint64_t pages, marked, at = c->allocated;
 
 	if (is_little(s)) {
 		if (!c->young)
@@ -379,10 +424,12 @@ static void clean(struct state *s)
 	}
 	/* From the second round on there is what was written during one. */
 	c->cleaning = true;
-	for (c->rounds = 0; c->rounds < ROUNDS; c->rounds++) {
+	for (c->rounds = 0; c->rounds < BURROW_CYCLE_ROUNDS; c->rounds++) {
+		marked = s->marker.bytes;
+		look_at_roots(s, &at);
 		pages = harvest_all(s, part);
 		burrow_work_beside(&s->marker, c);
-		if (pages <= PAGES_FEW)
+		if (pages <= PAGES_FEW && s->marker.bytes - marked <= BYTES_FEW)
 			break;
 		burrow_assist_clean(c->rounds > 0);
 	}
@@ -409,7 +456,7 @@ static void beside(struct state *s)
 {
 	mark_beside(s);
 	clean(s);
-	stop(s, "mark end", finish, 1);
+	stop(s, "mark end", finish);
 	loosen(s);
 }
 
@@ -451,12 +498,12 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	int64_t cpu = cpu_now();
 
 	prepare(c);
-	if (tracker && !c->quick && !c->young)
-		each_part(&s, BURROW_HEAP_OLD, arm);
+	if (tracker && !c->quick)
+		each_part(&s, BURROW_HEAP_FULL, arm);
 	if (s.tracker)
-		stop(&s, "mark begin", begin, 0);
+		stop(&s, "mark begin", begin);
 	else
-		stop(&s, "mark", all, 0);
+		stop(&s, "mark", all);
 	if (!s.ended)
 		beside(&s);
 	burrow_escape_tell();
@@ -477,7 +524,7 @@ try(struct burrow_thread *self, struct burrow_cycle *c,
 
 	self->current->context = __builtin_frame_address(0);
 	prepare(c);
-	if (!stop(&s, "mark", begin, 0)) {
+	if (!stop(&s, "mark", begin)) {
 		if (c->config->verify)
 			burrow_hashes_close();
 		return CYCLE_REFUSED;

@@ -41,6 +41,9 @@ void burrow_gc_fork_child(void);
 /* The collector's part; with runtime.lock. */
 void burrow_gc_read_stats(struct burrow_stats *stats);
 
+#define BURROW_CYCLE_ROUNDS 12 /* of cleaning, with a stop each at most */
+#define BURROW_CYCLE_STOPS (2 + BURROW_CYCLE_ROUNDS)
+
 /**
  * struct burrow_cycle - one of them, and what it took
  * @heap:	what is collected
@@ -55,8 +58,9 @@ void burrow_gc_read_stats(struct burrow_stats *stats);
  * @allocated:	bytes allocated while it ran
  * @mark_ns:	from the first stop to the last
  * @cpu_ns:	of the collector's threads
- * @pauses:	of its two stops (one where nothing tracks writes)
+ * @pauses:	of its stops: the first, those between, the last; or of the one
  * @pauses_cpu:	of the collector's thread in them
+ * @stops:	how many
  * @dirty:	pages that were scanned again in the last stop
  * @rounds:	of pre-cleaning
  * @before:	bytes of the heap when it began
@@ -79,8 +83,9 @@ struct burrow_cycle {
 	uint64_t allocated;
 	int64_t mark_ns;
 	int64_t cpu_ns;
-	int64_t pauses[2];
-	int64_t pauses_cpu[2];
+	int64_t pauses[BURROW_CYCLE_STOPS];
+	int64_t pauses_cpu[BURROW_CYCLE_STOPS];
+	uint32_t stops;
 	uint64_t dirty;
 	uint32_t rounds;
 	uint64_t before;

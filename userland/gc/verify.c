@@ -161,7 +161,7 @@ static void entry(void *arg, void *map, void *key, void *value)
 /* What they will hand out is allocated already. */
 static void check_caches(struct burrow_heap *heap)
 {
-	const void *white = burrow_heap_not_black(heap);
+	const void *white = burrow_heap_not_kept(heap);
 
 	if (!white)
 		return;

@@ -12,6 +12,7 @@
  * move run.cur. Runs are short enough to stay in the processor's cache until
  * they are used.
  */
+#include <assert.h>
 #include <burrow/alloc_inline.h>
 #include <string.h>
 
@@ -107,8 +108,6 @@ void burrow_cache_account(struct burrow_heap_cache *cache, size_t bytes)
 	struct burrow_heap *heap = cache->heap;
 
 	cache->taken += bytes;
-	if (heap->marking)
-		cache->black += bytes;
 	if (cache->taken < FLUSH_BYTES)
 		return;
 	__atomic_add_fetch(&heap->allocated, cache->taken, __ATOMIC_RELAXED);
@@ -206,10 +205,7 @@ static bool run_take(struct burrow_heap_cache *cache, struct burrow_run *run,
 	clear(span, info->size, at, n);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	bits_set(heap->allocs, span->bits, at, n);
-	if (heap->marking && !burrow_unlikely(heap->white)) {
-		bits_set(heap->marks, span->bits, at, n);
-		span->black = true;
-	}
+	span->fresh |= heap->marking;
 	run->cur = span->start + (size_t)at * info->size;
 	run->end = run->cur + (size_t)n * info->size;
 	burrow_cache_account(cache, run->end - run->cur);
@@ -268,25 +264,24 @@ static void each_run(struct burrow_heap *heap,
 	}
 }
 
-/* What the thread hands out meanwhile is marked too; it comes to no harm. */
-static void run_blacken(struct burrow_heap_cache *cache, struct burrow_run *run)
+/* What it has not handed out yet is nobody's, and stays. */
+static void run_keep(struct burrow_heap_cache *cache, struct burrow_run *run)
 {
 	char *cur = __atomic_load_n(&run->cur, __ATOMIC_RELAXED);
 
-	if (cache->heap->white)
-		return;
 	bits_set(cache->heap->marks, run->span->bits,
 		 (cur - run->span->start) / run->size,
 		 (run->end - cur) / run->size);
-	cache->black += run->end - cur;
 }
 
-void burrow_caches_mark_begin(struct burrow_heap *heap)
+void burrow_heap_mark_caches(struct burrow_heap *heap)
 {
-	each_run(heap, run_blacken);
+	assert(heap->marking);
+	if (!heap->forgetful)
+		each_run(heap, run_keep);
 }
 
-const void *burrow_heap_not_black(struct burrow_heap *heap)
+const void *burrow_heap_not_kept(struct burrow_heap *heap)
 {
 	const struct burrow_heap_cache *cache;
 	const struct burrow_run *run;
@@ -309,18 +304,9 @@ static void run_sweep(struct burrow_heap_cache *cache, struct burrow_run *run)
 	/* It has more young than old, and will have more. */
 	burrow_span_age(cache->heap, run->span, false);
 	cache->heap->unswept -= run->span->pages << BURROW_HEAP_SHIFT;
-	cache->black -= run->end - run->cur;
 }
 
-uint64_t burrow_caches_mark_end(struct burrow_heap *heap)
+void burrow_caches_mark_end(struct burrow_heap *heap)
 {
-	struct burrow_heap_cache *cache;
-	uint64_t black = 0;
-
 	each_run(heap, run_sweep);
-	for (cache = heap->caches; cache; cache = cache->next) {
-		black += cache->black;
-		cache->black = 0;
-	}
-	return black;
 }

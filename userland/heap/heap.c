@@ -194,7 +194,7 @@ int burrow_heap_open(struct burrow_heap **out,
 	heap->fd = options->fd;
 	heap->poison = options->poison;
 	heap->check = options->check;
-	heap->white = options->white;
+	heap->forgetful = options->forgetful;
 	heap->hooks = options->hooks;
 	heap->trigger = UINT64_MAX;
 	heap->most = UINT64_MAX;
@@ -282,7 +282,6 @@ void burrow_heap_mark_begin(struct burrow_heap *heap)
 	assert(!__atomic_load_n(&heap->unswept, __ATOMIC_ACQUIRE));
 	heap->marking = true;
 	heap->marked = 0;
-	burrow_caches_mark_begin(heap);
 }
 
 /* All spans of the bin that no cache has. */
@@ -314,7 +313,7 @@ void burrow_heap_mark_end(struct burrow_heap *heap)
 	for (number = BURROW_BIN_LARGE; number < bins; number++)
 		unsweep(&heap->bins[number]);
 	heap->unswept = heap->in_use - heap->unlisted;
-	heap->marked += burrow_caches_mark_end(heap);
+	burrow_caches_mark_end(heap);
 	heap->live += heap->marked;
 }
 

@@ -17,16 +17,16 @@
  *     old counts as alive, and only what of it was written since it was last
  *     scanned is to be scanned again.
  *  2. burrow_heap_mark_begin(), with the world stopped at runtime calls or
- *     wholly. From now on objects are allocated marked: a cache marks what it
- *     has not handed out yet here, and each run that it takes later at once.
- *     Threads outside go on allocating from their runs meanwhile. Writes must be
- *     tracked from before this call on, or the world stand still to the end.
+ *     wholly. Threads outside go on allocating from their runs meanwhile; what is
+ *     new is not marked. Writes must be tracked from before this call on, or the
+ *     world stand still to the end.
  *  3. Marking, on any number of threads, each with a burrow_marker of its own:
  *     roots are greyed, what was greyed is drained. An object that is greyed is
  *     marked at once and scanned later. burrow_mark_rescan() scans the marked
  *     objects again that lie on a range of pages.
  *  4. All threads stopped, those outside as well, the last greying and draining
- *     done, every marker empty: burrow_mark_close() of each, what hangs on dead
+ *     done, every marker empty: burrow_heap_mark_caches(), for what a cache has
+ *     not handed out yet is to stay; burrow_mark_close() of each, what hangs on dead
  *     objects looked at with burrow_heap_is_marked(), then
  *     burrow_heap_mark_end(): marked is allocated, from here on. Objects that
  *     were not marked are gone, their memory untouched until it is swept.
@@ -35,7 +35,8 @@
  *
  * A thread may be stopped in the middle of handing out an object: it has read
  * where its run begins and not yet written where it begins now. Such an object
- * is marked (it is still in the run), all zero, and nobody points to it.
+ * stays (it is still in the run), is all zero, and nobody points to it. If it has
+ * written that, the object is in one of its registers.
  *
  * Locks. The heap has mutexes of its own, innermost of all but for nothing: no
  * hook is called with one held. They are taken by threads that are inside the
@@ -84,7 +85,7 @@ struct burrow_heap_hooks {
  * struct burrow_heap_options - how a heap is to be
  * @poison:	what is swept is filled with 0xdb
  * @check:	tell of pointers in words that a type declares none
- * @white:	for tests: objects are not allocated marked, as they should be
+ * @forgetful:	for tests: what caches have is not kept, as it should be
  * @fd:		of the module's context, to have memory from there if it can be
  *		had; -1: from anonymous mappings
  * @hooks:	the collector's, or NULL
@@ -92,7 +93,7 @@ struct burrow_heap_hooks {
 struct burrow_heap_options {
 	bool poison;
 	bool check;
-	bool white;
+	bool forgetful;
 	int fd;
 	const struct burrow_heap_hooks *hooks;
 };
@@ -178,12 +179,13 @@ void burrow_heap_forget(struct burrow_heap *heap);
 void burrow_heap_mark_begin(struct burrow_heap *heap);
 void burrow_heap_mark_end(struct burrow_heap *heap);
 bool burrow_heap_marking(const struct burrow_heap *heap);
+void burrow_heap_mark_caches(struct burrow_heap *heap);
 
 /*
  * In a stop while marking: a free object that a cache will hand out and that is
  * not marked: it would be free for others, too. NULL: there is none.
  */
-const void *burrow_heap_not_black(struct burrow_heap *heap);
+const void *burrow_heap_not_kept(struct burrow_heap *heap);
 
 /*
  * Sweeps about @bytes of spans. False: nothing was left. From any thread; several
@@ -202,21 +204,23 @@ size_t burrow_heap_scavenge_holes(struct burrow_heap *heap, size_t bytes);
 
 /*
  * Runs of addresses of the tracked half where writes matter, in order, whole pages
- * of 8 KiB. OLD, for arming: where objects lie that lived through the last cycle.
- * Most of what is younger will be gone before anything is gained by protecting it,
- * and its pages would be written for the next objects. REST, while marking, for
- * harvest: where anything else is marked. A page that was not armed counts as
+ * of 8 KiB. FULL, for arming before marking begins: spans with few free objects in
+ * which nothing is marked. Where something is, a young cycle wants to know what was
+ * written since; and where objects are free, new ones will be written next.
+ * OLD, for harvest: full spans of what lived through the last cycle. REST, while
+ * marking: where anything else is marked. A page that was not armed counts as
  * written, so that the marked objects on it are scanned again, whatever was
  * written to them since they were scanned. On pages that are in neither there is
- * nothing to scan again. LOOSE, when marking has ended: where too little lives for
- * what is beside it to be protected; new objects will be there. used: the one run of all that was ever in use. half: all
- * addresses that they could ever be at.
+ * nothing to scan again. LOOSE, when marking has ended: where too little lives to
+ * be worth a fault for each new object's page. used: the one run of all that was
+ * ever in use. half: all addresses that they could ever be at.
  */
 enum burrow_heap_part {
 	BURROW_HEAP_OLD = 1,
 	BURROW_HEAP_REST = 2,
 	BURROW_HEAP_BOTH = BURROW_HEAP_OLD | BURROW_HEAP_REST,
 	BURROW_HEAP_LOOSE = 4,
+	BURROW_HEAP_FULL = 8,
 };
 
 void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,

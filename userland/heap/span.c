@@ -106,7 +106,7 @@ struct burrow_span *burrow_span_new(struct burrow_heap *heap, uint32_t bin)
 	span->count = info->count;
 	span->at = 0;
 	span->touched = span->clean ? 0 : info->count;
-	span->black = false;
+	span->fresh = false;
 	publish(heap, span);
 	return span;
 }
@@ -134,12 +134,9 @@ void burrow_span_publish(struct burrow_heap *heap, struct burrow_span *span)
 {
 	struct burrow_bin *bin = &heap->bins[span->bin];
 
-	span->black = heap->marking;
+	span->fresh = heap->marking;
 	__atomic_store_n(burrow_bits_word(heap->allocs, span->bits, 0), 1,
 			 __ATOMIC_RELAXED);
-	if (heap->marking)
-		__atomic_store_n(burrow_bits_word(heap->marks, span->bits, 0),
-				 1, __ATOMIC_RELAXED);
 	publish(heap, span);
 	pthread_mutex_lock(&bin->lock);
 	burrow_span_push(&bin->full, span);

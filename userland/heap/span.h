@@ -146,7 +146,7 @@ union burrow_page {
  * @touched:	objects below this may be other than zero
  * @bin:	0: free
  * @plain:	of the plain half
- * @black:	objects of it were handed out while marking
+ * @fresh:	objects of it were handed out while marking
  * @clean:	free: its memory is all zero, and not there
  * @left:	free: tree of half.free
  * @right:	free: the same
@@ -167,7 +167,7 @@ struct burrow_span {
 	uint32_t holes;
 	uint16_t bin;
 	bool plain;
-	bool black;
+	bool fresh;
 	bool clean;
 };
 
@@ -253,7 +253,6 @@ struct burrow_run {
  * @heap:	whose it is
  * @next:	of heap.caches
  * @spare_next:	of heap.spare_caches
- * @black:	bytes taken while marking
  * @taken:	bytes taken since they were last added to heap.allocated
  * @rate:	heap.profile as @until was drawn for
  * @until:	bytes to the one that is to be sampled, profile.c
@@ -269,7 +268,6 @@ struct burrow_heap_cache {
 	struct burrow_heap *heap;
 	struct burrow_heap_cache *next;
 	struct burrow_heap_cache *spare_next;
-	uint64_t black;
 	uint64_t taken;
 	uint64_t rate;
 	uint64_t until;
@@ -318,7 +316,7 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @module:	its arena, if @source is the module
  * @poison:	options
  * @check:	options
- * @white:	options
+ * @forgetful:	options
  * @marking:	between mark_begin and mark_end; written with nobody inside
  * @lock:	over caches and blocks of markers
  * @caches:	all of them
@@ -359,7 +357,7 @@ struct burrow_heap {
 	struct burrow_heap_module module;
 	bool poison;
 	bool check;
-	bool white;
+	bool forgetful;
 	bool marking;
 	pthread_mutex_t lock;
 	struct burrow_heap_cache *caches;
@@ -442,9 +440,7 @@ struct burrow_heap_cache *burrow_cache_get(void);
 /* False: no memory. */
 bool burrow_cache_refill(struct burrow_heap_cache *cache, uint32_t bin);
 void burrow_cache_account(struct burrow_heap_cache *cache, size_t bytes);
-void burrow_caches_mark_begin(struct burrow_heap *heap);
-/* Returns what of it was handed out. */
-uint64_t burrow_caches_mark_end(struct burrow_heap *heap);
+void burrow_caches_mark_end(struct burrow_heap *heap);
 
 /* type.c: the layout of a type, or NULL: it lies, and *@why says how. */
 struct burrow_type;

@@ -54,10 +54,10 @@ uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span)
 				 __ATOMIC_RELAXED);
 	}
 	span->at = 0;
-	/* What was allocated marked is not older for having been marked. */
+	/* What has lived through a part of a cycle is not old yet. */
 	burrow_span_age(heap, span,
-			burrow_span_is_full(left, span->count) && !span->black);
-	span->black = false;
+			burrow_span_is_full(left, span->count) && !span->fresh);
+	span->fresh = false;
 	return left;
 }
 

@@ -213,6 +213,10 @@ static bool is_in_part(struct burrow_heap *heap, enum burrow_heap_part part,
 {
 	if (part == BURROW_HEAP_LOOSE)
 		return is_loose(heap, page);
+	if (part == BURROW_HEAP_FULL)
+		return !has_marks(heap, page,
+				  burrow_bin_infos[page.bin].words) &&
+		       !is_loose(heap, page);
 	if (__atomic_load_n(&heap->old[number], __ATOMIC_RELAXED))
 		return part & BURROW_HEAP_OLD;
 	return part & BURROW_HEAP_REST &&

@@ -447,7 +447,7 @@ static int open_heap(struct burrow_runtime *rt)
 	const struct burrow_heap_options options = {
 		.poison = rt->config.heap_poison,
 		.check = rt->config.heap_check,
-		.white = rt->config.gc.fault == GC_FAULT_BLACK,
+		.forgetful = rt->config.gc.fault == GC_FAULT_CACHE,
 		.fd = rt->config.no_kmod_heap ? -1 : rt->pool->fd,
 		.hooks = &burrow_gc_hooks,
 	};
