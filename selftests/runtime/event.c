@@ -471,8 +471,13 @@ static int stopped_by_a_signal(void *arg)
 
 static void *terminate(void *arg)
 {
+	struct sigaction action;
+
 	(void)arg;
-	usleep(150000);
+	do {
+		usleep(150000);
+		sigaction(SIGTERM, NULL, &action);
+	} while (action.sa_handler == SIG_DFL);
 	kill(getpid(), SIGTERM);
 	return NULL;
 }

@@ -203,7 +203,7 @@ chan_of(struct waiting *waiting)
 static void wait_alone(void *arg)
 {
 	struct waiting *w = arg;
-	int64_t until = burrow_now() + 200 * MS;
+	int64_t wait = 200 * MS * scale(), until = burrow_now() + wait;
 	struct burrow_case c = { .op = BURROW_RECV };
 
 	if (w->how == 0) {
@@ -214,7 +214,7 @@ static void wait_alone(void *arg)
 		      -ETIMEDOUT);
 	} else {
 		c.chan = chan_of(w);
-		CHECK(burrow_select(&c, 1, 200 * MS) == -ETIMEDOUT);
+		CHECK(burrow_select(&c, 1, wait) == -ETIMEDOUT);
 	}
 }
 
@@ -227,7 +227,7 @@ TEST_GC(channels_live_while_somebody_waits)
 		waiting[i] = (struct waiting){ .how = i % 3 };
 		CHECK(burrow_go(wait_alone, &waiting[i]) == 0);
 	}
-	burrow_sleep(5 * MS);
+	burrow_sleep(5 * MS * scale());
 	for (n = 0; n < 5; n++) {
 		collect();
 		for (i = 0; i < 3 * 8; i++)

@@ -37,13 +37,6 @@ static inline void check_failed(int line, const char *what, long long value)
 			check_failed(__LINE__, #x, got_); \
 	} while (0)
 
-static inline int scale(void)
-{
-	const char *text = getenv("BURROW_TEST_SCALE");
-
-	return text ? atoi(text) : 1;
-}
-
 static inline bool io_uring_allowed(void)
 {
 	struct io_uring_params p = { 0 };

@@ -110,6 +110,14 @@ static inline bool scaled_down(void)
 	return getenv("BURROW_TEST_SCALE");
 }
 
+/* How many times as long. */
+static inline int scale(void)
+{
+	const char *text = getenv("BURROW_TEST_SCALE");
+
+	return text ? atoi(text) : 1;
+}
+
 /* Waits in the main goroutine until it is alone. */
 static inline void wait_for_others(void)
 {
