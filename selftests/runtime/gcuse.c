@@ -326,6 +326,30 @@ TEST_GC(memory_goes_back)
 	CHECK(s.heap_bytes <= before / 4);
 }
 
+/* Nothing is asked for, so the memory that the goal would allow is not kept. */
+TEST_GC(memory_of_a_program_that_rests_goes_back)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+	static void *blocks[512];
+	int i;
+
+	for (i = 0; i < 512; i++)
+		blocks[i] = burrow_alloc_noscan(64 * KIB);
+	collect();
+	for (i = 256; i < 512; i++)
+		blocks[i] = NULL;
+	collect();
+	for (i = 0; i < 600; i++) {
+		CHECK(burrow_stats(&s) == 0);
+		if (s.heap_bytes < 20 * MIB)
+			break;
+		burrow_sleep(10 * MS * scale());
+	}
+	CHECK(s.heap_live >= 16 * MIB);
+	CHECK(s.heap_bytes < 20 * MIB);
+	memset(blocks, 0, sizeof(blocks));
+}
+
 #define PIECES 6000
 #define PIECE 5000 /* more than a page */
 

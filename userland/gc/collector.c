@@ -376,6 +376,7 @@ struct burrow_gc_waiter *burrow_collector_end(struct burrow_cycle *c)
 	burrow_heap_count(gc->heap, &counts);
 	account(c, &counts);
 	__atomic_store_n(&gc->done, c->number, __ATOMIC_RELAXED);
+	gc->ended = burrow_now();
 	burrow_collector_set_trigger();
 	if (gc->config.trace)
 		trace(c);
@@ -557,7 +558,9 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->cpu = 0;
 	gc->full = 0;
 	gc->live = 0;
+	gc->ended = 0;
 	gc->scavenged = 0;
+	gc->rested = 0;
 	gc->marked = 0;
 	gc->allocated = 0;
 	gc->external = 0;

@@ -70,7 +70,9 @@ struct burrow_gc_waiter {
  * @refills:	counted under stress; atomic
  * @heap:	what is collected; NULL: no run
  * @dead:	bytes that the last cycle found dead; atomic
+ * @ended:	burrow_now() when the last cycle was complete
  * @scavenged:	the last cycle after which nothing more could be given back
+ * @rested:	the same, of what is kept for no more than a while
  * @swept:	the last cycle of which all is swept; atomic
  * @tracker:	of writes, or NULL; the thread's
  * @thread:	itself
@@ -108,7 +110,9 @@ struct burrow_collector {
 	uint32_t refills;
 	struct burrow_heap *heap;
 	uint64_t dead;
+	int64_t ended;
 	uint64_t scavenged;
+	uint64_t rested;
 	uint64_t swept;
 	const struct burrow_tracker *tracker;
 	pthread_t thread;

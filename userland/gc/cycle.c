@@ -159,11 +159,11 @@ static void each_part(struct state *s, enum burrow_heap_part part,
 }
 
 /* Scans again what was written; returns how many pages that were. */
-static uint64_t harvest_all(struct state *s, enum burrow_heap_part part)
+static uint64_t harvest_all(struct state *s)
 {
 	s->dirty = 0;
 	s->failed = false;
-	each_part(s, part, harvest);
+	each_part(s, BURROW_HEAP_BOTH, harvest);
 	return s->dirty / PAGE;
 }
 
@@ -327,7 +327,7 @@ static void finish(void *arg)
 
 	/* Nobody asks again: armed pages would take faults for nothing. */
 	s->last = true;
-	s->cycle->dirty = harvest_all(s, BURROW_HEAP_BOTH);
+	s->cycle->dirty = harvest_all(s);
 	if (s->cycle->config->verify)
 		check_hashes(s);
 	grey_roots(s);
@@ -413,21 +413,17 @@ static void look_at_roots(struct state *s, uint64_t *at)
 
 static void clean(struct state *s)
 {
-	enum burrow_heap_part part = BURROW_HEAP_BOTH;
 	struct burrow_cycle *c = s->cycle;
 	uint64_t pages, marked, at = c->allocated;
 
-	if (is_little(s)) {
-		if (!c->young)
-			return;
-		part = BURROW_HEAP_OLD;
-	}
+	if (!c->young && is_little(s))
+		return;
 	/* From the second round on there is what was written during one. */
 	c->cleaning = true;
 	for (c->rounds = 0; c->rounds < BURROW_CYCLE_ROUNDS; c->rounds++) {
 		marked = s->marker.bytes;
 		look_at_roots(s, &at);
-		pages = harvest_all(s, part);
+		pages = harvest_all(s);
 		burrow_work_beside(&s->marker, c);
 		if (pages <= PAGES_FEW && s->marker.bytes - marked <= BYTES_FEW)
 			break;

@@ -6,18 +6,23 @@
 #include <time.h>
 
 #include "../debug/probe.h"
+#include "../sched/sched.h"
 #include "collector.h"
 #include "trim.h"
 
 #define SWEEP_BYTES (1UL << 20) /* between looks for a request */
 #define SCAVENGE_NS 100000000L
+#define REST_NS 500000000L /* without a cycle */
 #define SCAVENGE_PART 4 /* of what is too much, each time */
 #define KEEP_PART 10 /* of the goal that is kept free beyond it */
 
 static struct burrow_collector *const gc = &burrow_collector;
 
-/* How much memory the heap has beyond what it will grow to. */
-static uint64_t too_much(void)
+/*
+ * How much memory the heap has beyond what it will grow to; resting: beyond what
+ * lives, of a program that may not need more for long.
+ */
+static uint64_t too_much(bool resting)
 {
 	struct burrow_heap_counts counts;
 	uint64_t goal = gc->pacer.goal, have;
@@ -25,6 +30,9 @@ static uint64_t too_much(void)
 	burrow_heap_count(gc->heap, &counts);
 	if (goal == UINT64_MAX)
 		goal = gc->live * 2;
+	if (resting && gc->live < goal)
+		goal = gc->live > BURROW_PACER_MINIMUM ? gc->live :
+							 BURROW_PACER_MINIMUM;
 	goal += goal / KEEP_PART;
 	have = counts.in_use + counts.free - counts.holes;
 	return have > goal ? have - goal : 0;
@@ -72,11 +80,36 @@ static bool sweep_or_trim(int64_t *pause)
 	return burrow_trim_some(pause);
 }
 
-bool burrow_collector_tidy(void)
+/* Under the lock, which is dropped meanwhile. True: somebody asked. */
+static bool wait_for(int64_t ns)
 {
 	struct timespec until;
-	uint64_t bytes;
-	int64_t pause;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	ns += until.tv_nsec;
+	until.tv_sec += ns / 1000000000;
+	until.tv_nsec = ns % 1000000000;
+	return !pthread_cond_timedwait(&gc->wake, &gc->lock, &until);
+}
+
+/* False: there is nothing to give back. */
+static bool give_back(bool resting, uint64_t *scavenged)
+{
+	uint64_t bytes = too_much(resting);
+
+	if (!bytes || *scavenged == gc->done)
+		return false;
+	if (wait_for(SCAVENGE_NS))
+		return true;
+	/* All that there is has been looked at. */
+	if (!scavenge(bytes / SCAVENGE_PART + SWEEP_BYTES))
+		*scavenged = gc->done;
+	return true;
+}
+
+bool burrow_collector_tidy(void)
+{
+	int64_t pause, rest;
 	bool more;
 
 	pthread_mutex_unlock(&gc->lock);
@@ -89,17 +122,13 @@ bool burrow_collector_tidy(void)
 		gc->release = false;
 		scavenge(SIZE_MAX);
 	}
-	bytes = too_much();
-	if (!bytes || gc->scavenged == gc->done)
-		return false;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += SCAVENGE_NS;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	if (!pthread_cond_timedwait(&gc->wake, &gc->lock, &until))
+	if (give_back(false, &gc->scavenged))
 		return true;
-	/* All that there is has been looked at. */
-	if (!scavenge(bytes / SCAVENGE_PART + SWEEP_BYTES))
-		gc->scavenged = gc->done;
+	rest = gc->ended + REST_NS - burrow_now();
+	if (rest <= 0)
+		return give_back(true, &gc->rested);
+	if (!too_much(true) || gc->rested == gc->done)
+		return false;
+	wait_for(rest);
 	return true;
 }

@@ -387,13 +387,11 @@ static long gc_rss(bool churn, bool drop)
 		gc_put(i);
 	for (i = 0; churn && i < GC_STEPS; i++)
 		gc_put(gc_random() % GC_SLOTS);
-	if (!drop)
-		return gc_memory(before);
-	for (i = 0; i < GC_SLOTS; i++) {
+	for (i = 0; drop && i < GC_SLOTS; i++) {
 		if (gc_random() % 4)
 			gc_take(i);
 	}
-	for (i = 0; i < 3; i++) {
+	for (i = 0; (churn || drop) && i < 3; i++) {
 		WORK_COLLECT();
 		WORK_WAIT(1000);
 	}
