@@ -4,7 +4,7 @@
  *
  * Where writes are tracked (track.h):
  *
- *  1. Spans of the tracked half that are full are armed, beside the program: every
+ *  1. Dense spans of the tracked half are armed, beside the program: every
  *     write to them from now on is seen. Others count as written.
  *  2. A full stop. Marking begins. All roots are greyed, as a head start; nothing
  *     is scanned yet.
@@ -495,7 +495,7 @@ void burrow_cycle_run(struct burrow_cycle *c,
 
 	prepare(c);
 	if (tracker && !c->quick)
-		each_part(&s, BURROW_HEAP_FULL, arm);
+		each_part(&s, BURROW_HEAP_DENSE, arm);
 	if (s.tracker)
 		stop(&s, "mark begin", begin);
 	else

@@ -204,10 +204,10 @@ size_t burrow_heap_scavenge_holes(struct burrow_heap *heap, size_t bytes);
 
 /*
  * Runs of addresses of the tracked half where writes matter, in order, whole pages
- * of 8 KiB. FULL, for arming before marking begins: spans with few free objects in
+ * of 8 KiB. DENSE, for arming before marking begins: spans at least half used in
  * which nothing is marked. Where something is, a young cycle wants to know what was
  * written since; and where objects are free, new ones will be written next.
- * OLD, for harvest: full spans of what lived through the last cycle. REST, while
+ * OLD, for harvest: such spans of what lived through the last cycle. REST, while
  * marking: where anything else is marked. A page that was not armed counts as
  * written, so that the marked objects on it are scanned again, whatever was
  * written to them since they were scanned. On pages that are in neither there is
@@ -220,7 +220,7 @@ enum burrow_heap_part {
 	BURROW_HEAP_REST = 2,
 	BURROW_HEAP_BOTH = BURROW_HEAP_OLD | BURROW_HEAP_REST,
 	BURROW_HEAP_LOOSE = 4,
-	BURROW_HEAP_FULL = 8,
+	BURROW_HEAP_DENSE = 8,
 };
 
 void burrow_heap_tracked_half(const struct burrow_heap *heap, char **low,

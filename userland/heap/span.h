@@ -504,7 +504,7 @@ static inline bool burrow_bits_test(uint64_t *map, uint32_t first,
 }
 
 /* So that few new objects will be beside those that live there. */
-static inline bool burrow_span_is_full(uint32_t lives, uint32_t count)
+static inline bool burrow_span_is_dense(uint32_t lives, uint32_t count)
 {
 	return lives >= count - count / 2;
 }

@@ -56,7 +56,8 @@ uint32_t burrow_sweep_one(struct burrow_heap *heap, struct burrow_span *span)
 	span->at = 0;
 	/* What has lived through a part of a cycle is not old yet. */
 	burrow_span_age(heap, span,
-			burrow_span_is_full(left, span->count) && !span->fresh);
+			burrow_span_is_dense(left, span->count) &&
+				!span->fresh);
 	span->fresh = false;
 	return left;
 }

@@ -205,7 +205,7 @@ static bool is_loose(struct burrow_heap *heap, union burrow_page page)
 	for (i = 0; i < info->words; i++)
 		lives += __builtin_popcountl(
 			*burrow_bits_word(heap->allocs, page.bits, i * 64));
-	return !burrow_span_is_full(lives, info->count);
+	return !burrow_span_is_dense(lives, info->count);
 }
 
 static bool is_in_part(struct burrow_heap *heap, enum burrow_heap_part part,
@@ -213,7 +213,7 @@ static bool is_in_part(struct burrow_heap *heap, enum burrow_heap_part part,
 {
 	if (part == BURROW_HEAP_LOOSE)
 		return is_loose(heap, page);
-	if (part == BURROW_HEAP_FULL)
+	if (part == BURROW_HEAP_DENSE)
 		return !has_marks(heap, page,
 				  burrow_bin_infos[page.bin].words) &&
 		       !is_loose(heap, page);
