@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The collector's thread: requests, and what is between cycles.
+ * The collector's thread: cycles, as they are asked for (request.c), and what is
+ * between them.
  *
- * Cycles are numbered. Who wants one names the next that has not begun, and may
- * wait until it is complete: what was dead before the request is free then. A
- * heap that has grown to the trigger asks for one and goes on; goroutines that
+ * What was dead before a request is free when its cycle is complete. Goroutines that
  * allocate while it marks help (assist), in proportion, for a bounded time.
  *
  * Between cycles the thread sweeps, and gives memory that has been free for a
@@ -15,13 +14,10 @@
  * runtime.lock, and not taken in a stop: threads outside may hold it.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../debug/print.h"
@@ -45,26 +41,6 @@ struct burrow_collector burrow_collector = {
 };
 
 static struct burrow_collector *const gc = &burrow_collector;
-
-/* Under the lock. The number of a cycle that begins after this. */
-static uint64_t ask(void)
-{
-	uint64_t ticket = gc->begun + 1;
-
-	if (gc->wanted < ticket)
-		gc->wanted = ticket;
-	if (gc->manned)
-		pthread_cond_signal(&gc->wake);
-	else
-		burrow_bell();
-	return ticket;
-}
-
-void burrow_collector_start(void)
-{
-	if (gc->done == gc->begun)
-		ask();
-}
 
 uint64_t burrow_collector_heap(void)
 {
@@ -96,207 +72,6 @@ void burrow_collector_set_trigger(void)
 		trigger += gc->allocated;
 	}
 	burrow_heap_trigger(gc->heap, trigger);
-}
-
-/* Once nobody runs on its stack: it may be woken by another thread at once. */
-static void enlist(struct goroutine *g, void *arg)
-{
-	struct burrow_gc_waiter *w = arg;
-
-	w->g = g;
-	pthread_mutex_lock(&gc->lock);
-	w->ticket = ask();
-	if (w->full)
-		gc->full = w->ticket;
-	w->next = gc->waiters;
-	gc->waiters = w;
-	pthread_mutex_unlock(&gc->lock);
-}
-
-/* A cycle that begins after this. Inside. */
-static struct burrow_thread *wait_with(struct burrow_thread *self,
-				       struct burrow_gc_waiter *w)
-{
-	uint32_t *waiters = &burrow_runtime.waiters;
-
-	__atomic_add_fetch(waiters, 1, __ATOMIC_SEQ_CST);
-	self = burrow_park_call(self, GOROUTINE_GC, enlist, w);
-	__atomic_sub_fetch(waiters, 1, __ATOMIC_SEQ_CST);
-	return self;
-}
-
-static struct burrow_thread *wait_for_cycle(struct burrow_thread *self,
-					    bool full)
-{
-	struct burrow_gc_waiter w = { .full = full, .fd = -1 };
-
-	return wait_with(self, &w);
-}
-
-static bool is_blocking(const struct burrow_thread *self)
-{
-	return __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
-	       ATTENTION_BLOCKING;
-}
-
-/* A cycle is wanted, or under way. The thread that it comes back on. */
-static struct burrow_thread *help(struct burrow_thread *self, size_t bytes)
-{
-	const struct burrow_pacer pacer = {
-		.live = __atomic_load_n(&gc->live, __ATOMIC_RELAXED),
-		.goal = __atomic_load_n(&gc->goal, __ATOMIC_RELAXED),
-		.trigger = __atomic_load_n(&gc->trigger, __ATOMIC_RELAXED),
-	};
-
-	return burrow_assist(self, gc->heap, &pacer, burrow_collector_heap(),
-			     bytes);
-}
-
-/*
- * The heap calls this at each refill from the trigger on, and at each while a
- * cycle runs. Under stress whoever comes with the right number waits for a
- * cycle.
- */
-static struct burrow_thread *soon(struct burrow_thread *self, size_t bytes)
-{
-	uint32_t stress = gc->config.stress;
-
-	if (stress) {
-		if (__atomic_add_fetch(&gc->refills, 1, __ATOMIC_RELAXED) %
-			    stress ||
-		    is_blocking(self))
-			return self;
-		return wait_for_cycle(self, false);
-	}
-	if (__atomic_load_n(&gc->wanted, __ATOMIC_RELAXED) !=
-	    __atomic_load_n(&gc->done, __ATOMIC_RELAXED))
-		return help(self, bytes);
-	if (!is_blocking(self) && burrow_collector_try(self))
-		return self;
-	pthread_mutex_lock(&gc->lock);
-	burrow_collector_start();
-	pthread_mutex_unlock(&gc->lock);
-	return self;
-}
-
-/*
- * The same in burrow_blocking(), which has no goroutine to park: outside, where the
- * stop finds it. Seldom enough to look now and then.
- */
-static bool wait_blocked(struct burrow_thread *self)
-{
-	const struct timespec ms = { .tv_nsec = 1000000 };
-	uint64_t ticket;
-	bool gone;
-
-	pthread_mutex_lock(&gc->lock);
-	ticket = ask();
-	gc->full = ticket;
-	pthread_mutex_unlock(&gc->lock);
-	burrow_leave(self);
-	do {
-		nanosleep(&ms, NULL);
-		gone = __atomic_load_n(&self->attention, __ATOMIC_RELAXED) &
-		       ATTENTION_GONE;
-	} while (!gone &&
-		 __atomic_load_n(&gc->done, __ATOMIC_RELAXED) < ticket);
-	burrow_reenter(self);
-	return !gone;
-}
-
-/* Nothing is left, or the limit is met. */
-static bool collect(struct burrow_thread **self, size_t bytes)
-{
-	(void)bytes;
-	if (is_blocking(*self))
-		return wait_blocked(*self);
-	*self = wait_for_cycle(*self, true);
-	return true;
-}
-
-const struct burrow_heap_hooks burrow_gc_hooks = {
-	.soon = soon,
-	.collect = collect,
-};
-
-static int wait_in_call(const char *call, bool release)
-{
-	struct burrow_thread *self = burrow_enter_try(call);
-
-	if (!self)
-		return -EPERM;
-	if (release) {
-		pthread_mutex_lock(&gc->lock);
-		gc->release = true;
-		pthread_mutex_unlock(&gc->lock);
-	}
-	burrow_leave(wait_for_cycle(self, true));
-	return 0;
-}
-
-int burrow_gc(void)
-{
-	return wait_in_call("burrow_gc", false);
-}
-
-int burrow_release_memory(void)
-{
-	return wait_in_call("burrow_release_memory", true);
-}
-
-int burrow_heap_dump(int fd)
-{
-	struct burrow_thread *self = burrow_enter_try("burrow_heap_dump");
-	struct burrow_gc_waiter w = { .full = true, .fd = fd };
-
-	if (!self)
-		return -EPERM;
-	if (fd >= 0)
-		self = wait_with(self, &w);
-	burrow_leave(self);
-	return fd < 0 ? -EBADF : w.result;
-}
-
-/* Under the lock. Who wants a dump of the cycle that begins. */
-static struct burrow_gc_waiter *take_dumps(uint64_t number)
-{
-	struct burrow_gc_waiter *w, *dumps = NULL;
-
-	for (w = gc->waiters; w; w = w->next) {
-		if (w->fd < 0 || w->ticket > number)
-			continue;
-		w->next_dump = dumps;
-		dumps = w;
-	}
-	return dumps;
-}
-
-/* Under the lock. A cycle is through: those who waited for it are taken out. */
-static struct burrow_gc_waiter *take_waiters(void)
-{
-	struct burrow_gc_waiter **at = &gc->waiters, *w, *taken = NULL;
-
-	while ((w = *at)) {
-		if (w->ticket > gc->done) {
-			at = &w->next;
-			continue;
-		}
-		*at = w->next;
-		w->next = taken;
-		taken = w;
-	}
-	return taken;
-}
-
-void burrow_collector_wake(struct burrow_gc_waiter *w)
-{
-	struct burrow_gc_waiter *next;
-
-	for (; w; w = next) {
-		/* It lies on the stack of who is woken. */
-		next = w->next;
-		burrow_ready_foreign(w->g);
-	}
 }
 
 /* A page at least for each; to ask the system takes long where they are many. */
@@ -364,7 +139,7 @@ static void trace(const struct burrow_cycle *c)
 void burrow_collector_begin(struct burrow_cycle *c)
 {
 	gc->begun = c->number;
-	c->dumps = take_dumps(c->number);
+	c->dumps = burrow_collector_dumps(c->number);
 	burrow_collector_set_trigger();
 }
 
@@ -380,7 +155,7 @@ struct burrow_gc_waiter *burrow_collector_end(struct burrow_cycle *c)
 	burrow_collector_set_trigger();
 	if (gc->config.trace)
 		trace(c);
-	return take_waiters();
+	return burrow_collector_waiters();
 }
 
 /* Without the lock. */

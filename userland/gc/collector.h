@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of the collector's thread share: collector.c (requests, cycles),
- * settings.c (what the program sets and asks), tidy.c (between cycles).
+ * What the files of the collector's thread share: collector.c (cycles), request.c
+ * (who wants one), settings.c (what the program sets and asks), tidy.c (between
+ * cycles).
  */
 #ifndef BURROW_COLLECTOR_STATE_H
 #define BURROW_COLLECTOR_STATE_H
@@ -123,8 +124,14 @@ extern struct burrow_collector burrow_collector BURROW_HIDDEN;
 /* collector.c: what the pacer counts as heap, now. */
 uint64_t burrow_collector_heap(void);
 
-/* collector.c, under the lock: a cycle is wanted if none is under way. */
+/*
+ * request.c, under the lock: a cycle is wanted if none is under way. Who wants a
+ * dump of the one of this number, which begins; those who waited for one that is
+ * through, no longer on the list.
+ */
 void burrow_collector_start(void);
+struct burrow_gc_waiter *burrow_collector_dumps(uint64_t number);
+struct burrow_gc_waiter *burrow_collector_waiters(void);
 
 /* collector.c, under the lock: the heap is to tell when it is at the trigger. */
 void burrow_collector_set_trigger(void);
@@ -134,7 +141,7 @@ void burrow_collector_plan(struct burrow_cycle *cycle);
 
 /*
  * collector.c, under the lock: a cycle begins; it is complete: those who waited for
- * it, who are to be woken without the lock.
+ * it, who are to be woken without the lock (request.c).
  */
 void burrow_collector_begin(struct burrow_cycle *cycle);
 struct burrow_gc_waiter *burrow_collector_end(struct burrow_cycle *cycle);
