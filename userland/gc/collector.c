@@ -24,7 +24,6 @@
 #include "../heap/module.h"
 #include "../heap/profile.h"
 #include "../sched/sched.h"
-#include "assist.h"
 #include "collector.h"
 #include "ephemeron.h"
 #include "gc.h"
@@ -32,7 +31,6 @@
 #include "track.h"
 #include "trim.h"
 #include "weak.h"
-#include "work.h"
 
 #define STACK_LEAST 4096UL /* bytes that each has */
 
