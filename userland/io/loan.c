@@ -121,11 +121,12 @@ ssize_t burrow_recv_take(int fd, void **buf, int flags)
 
 void burrow_recv_give(void *buf)
 {
-	struct burrow_loan *loan = (struct burrow_loan *)buf - 1;
 	struct burrow_thread *self;
+	struct burrow_loan *loan;
 
 	if (!buf)
 		return;
+	loan = (struct burrow_loan *)buf - 1;
 	self = burrow_enter("burrow_recv_give");
 	if (!loan->out)
 		burrow_misuse("burrow_recv_give", "given back twice");
