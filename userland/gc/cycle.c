@@ -487,6 +487,16 @@ static void conclude(struct burrow_cycle *c)
 	BURROW_PROBE(gc_mark_done, c->number, c->live, burrow_assist_ns());
 }
 
+/*
+ * To arm is to forget what was written. A young cycle has yet to ask about what is
+ * old, and may arm the spans without any; where all is armed at once, nothing.
+ */
+static bool may_arm(const struct burrow_cycle *c,
+		    const struct burrow_tracker *tracker)
+{
+	return tracker && !c->quick && !(c->young && tracker->free);
+}
+
 void burrow_cycle_run(struct burrow_cycle *c,
 		      const struct burrow_tracker *tracker)
 {
@@ -494,7 +504,7 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	int64_t cpu = cpu_now();
 
 	prepare(c);
-	if (tracker && !c->quick)
+	if (may_arm(c, tracker))
 		each_part(&s, BURROW_HEAP_DENSE, arm);
 	if (s.tracker)
 		stop(&s, "mark begin", begin);
