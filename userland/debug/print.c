@@ -13,6 +13,7 @@
 
 #include "backtrace.h"
 #include "print.h"
+#include "../gc/stop.h"
 #include "../sched/sched.h"
 
 #define LINE 1024 /* bytes; what is longer loses its end */
@@ -132,6 +133,8 @@ void burrow_report_begin(void)
 					__ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
 	    none == me)
 		return;
+	/* Who reports may stand still, waiting for us. */
+	burrow_stop_give_up();
 	for (;;)
 		pause();
 }

@@ -47,6 +47,7 @@ static uint32_t standing; /* threads that stand; a futex */
 static uint32_t released; /* stops that have ended; a futex */
 static uint32_t asked;
 static const struct burrow_thread *stopper; /* if it runs a goroutine */
+static pid_t stopping; /* the thread in which stop.fn is called; atomic */
 
 /* True: the time was up. */
 static bool futex_wait(uint32_t *word, uint32_t value,
@@ -216,9 +217,17 @@ static void stopped(void *arg)
 {
 	struct stop *stop = arg;
 
+	__atomic_store_n(&stopping, syscall(SYS_gettid), __ATOMIC_RELAXED);
 	stand_all();
 	stop->fn(stop->arg);
+	__atomic_store_n(&stopping, 0, __ATOMIC_RELAXED);
 	release_all();
+}
+
+void burrow_stop_give_up(void)
+{
+	if (__atomic_load_n(&stopping, __ATOMIC_RELAXED) == syscall(SYS_gettid))
+		release_all();
 }
 
 /*

@@ -37,6 +37,12 @@ bool burrow_stop_try(struct burrow_thread *self, int64_t ns,
 /* By the signal's handler. False: it was meant for somebody else. */
 bool burrow_stop_here(const void *ucontext);
 
+/*
+ * By a thread that will do nothing more, as the process is about to end: if it has
+ * stopped the world, those who stand go on.
+ */
+void burrow_stop_give_up(void);
+
 /* How many threads stand; of the last stop, after it. */
 uint32_t burrow_stop_count(void);
 
