@@ -203,8 +203,9 @@ static bool is_loose(struct burrow_heap *heap, union burrow_page page)
 	uint32_t lives = 0, i;
 
 	for (i = 0; i < info->words; i++)
-		lives += __builtin_popcountl(
-			*burrow_bits_word(heap->allocs, page.bits, i * 64));
+		lives += __builtin_popcountl(__atomic_load_n(
+			burrow_bits_word(heap->allocs, page.bits, i * 64),
+			__ATOMIC_RELAXED));
 	return !burrow_span_is_dense(lives, info->count);
 }
 
