@@ -35,13 +35,14 @@ struct burrow_alloc_run {
 	void *opaque;
 };
 
-#if defined(__has_feature)
+#if defined(__has_feature) && !defined(BURROW_NO_INLINE)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
 	__has_feature(memory_sanitizer)
 #define BURROW_NO_INLINE 1
 #endif
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)) && \
+	!defined(BURROW_NO_INLINE)
 #define BURROW_NO_INLINE 1
 #endif
 
