@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <burrow/sync.h>
 
 #include "runtime.h"
 
@@ -297,6 +300,78 @@ TEST(memory_of_ended_goroutines_is_given_back)
 	struct crowd crowd = { 0 };
 
 	EXPECT_EQ(0, burrow_run(NULL, give_back, &crowd));
+}
+
+#define SMALL 5000
+
+static struct burrow_waitgroup gate;
+
+static void small_member(void *arg)
+{
+	(void)arg;
+	burrow_waitgroup_wait(&gate);
+}
+
+/* How many page faults a crowd of small stacks takes. */
+static long faults_of_a_crowd(void)
+{
+	struct rusage before, after;
+	int i;
+
+	getrusage(RUSAGE_SELF, &before);
+	burrow_waitgroup_add(&gate, 1);
+	for (i = 0; i < SMALL; i++)
+		burrow_go(small_member, NULL);
+	burrow_sleep(100 * MS);
+	burrow_waitgroup_done(&gate);
+	wait_for_others();
+	getrusage(RUSAGE_SELF, &after);
+	return after.ru_minflt - before.ru_minflt;
+}
+
+/* The next crowd finds the stacks of the last one; when none comes they go. */
+static int rest(void *arg)
+{
+	long *faults = arg;
+	uint64_t bytes;
+	int i;
+
+	faults[0] = faults_of_a_crowd();
+	faults[1] = faults_of_a_crowd();
+	bytes = stack_bytes();
+	for (i = 0; i < 200 && stack_bytes() > MIB; i++)
+		burrow_sleep(100 * MS);
+	if (stack_bytes() > MIB)
+		return 1;
+	faults[2] = faults_of_a_crowd();
+	return bytes > SMALL / 2 * 4 * KIB ? 0 : 2;
+}
+
+TEST(small_stacks_rest_for_the_next_crowd)
+{
+	long faults[3] = { 0 };
+
+	if (on_kmod())
+		SKIP(return, "the module keeps pages itself");
+	EXPECT_EQ(0, burrow_run(NULL, rest, faults));
+	EXPECT_GT(faults[0], SMALL);
+	EXPECT_LT(faults[1], SMALL / 4);
+	EXPECT_GT(faults[2], SMALL / 2);
+}
+
+/* With a limit on memory that few may rest in, the others go at once. */
+TEST(few_stacks_rest_where_memory_is_limited)
+{
+	const struct burrow_options options = {
+		.size = sizeof(options),
+		.memory_limit = 8 * MIB,
+	};
+	long faults[3] = { 0 };
+
+	if (on_kmod())
+		SKIP(return, "the module keeps pages itself");
+	EXPECT_EQ(2, burrow_run(&options, rest, faults));
+	EXPECT_GT(faults[1], SMALL / 2);
 }
 
 static int gather(void *arg)

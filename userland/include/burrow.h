@@ -87,7 +87,7 @@ struct burrow_go_options {
  * @goroutines:	alive now
  * @created:	ever created
  * @switches:	times that a goroutine was switched to
- * @stack_bytes: memory in stacks now, warm ones among it
+ * @stack_bytes: memory in stacks now, those among it that ended ones left
  * @stack_grows: page faults that made a stack larger, as far as the backend
  *		knows (mmap does not)
  * @stacks_warm: stacks of ended goroutines kept for new ones

@@ -10,6 +10,7 @@
  *    anything else for that processor to do, and gives it to another thread;
  *  - starts threads for processors that wait for one;
  *  - wakes an idle processor where work lies about;
+ *  - gives back stacks that have rested for long;
  *  - keeps the coarse clock, prints schedtrace, serves SIGQUIT.
  *
  * When all are idle it sleeps until the bell rings: somebody woke a processor,
@@ -237,14 +238,15 @@ static void schedtrace(struct burrow_runtime *rt, int64_t now)
 }
 
 /* How long it may sleep; all idle: until the bell. */
-static int64_t patience(struct burrow_runtime *rt, int64_t idle_since,
-			int64_t now)
+static int64_t patience(struct burrow_runtime *rt, bool rests,
+			int64_t idle_since, int64_t now)
 {
 	int64_t ns = PERIOD_NS;
 
 	pthread_mutex_lock(&rt->lock);
 	if (rt->nr_idle == rt->nr_active && !rt->unmanned &&
-	    !READ_ONCE(rt->done) && now - idle_since > 20 * PERIOD_NS) {
+	    !READ_ONCE(rt->done) && !rests &&
+	    now - idle_since > 20 * PERIOD_NS) {
 		rt->deep = 1;
 		ns = BURROW_FOREVER;
 	}
@@ -260,6 +262,7 @@ void burrow_monitor(void)
 	int64_t now = rt->started_at, idle_since = now, traced_at = now;
 	int64_t no_thread_since = 0;
 	uint32_t bell;
+	bool rests;
 
 	/* What our callers keep in registers is in our frame from here on. */
 	__builtin_unwind_init();
@@ -274,6 +277,7 @@ void burrow_monitor(void)
 		if (READ_ONCE(rt->quit))
 			burrow_dump_quit();
 		look_at_all(rt, now);
+		rests = burrow_stack_tidy(rt->pool, now);
 		if (rt->config.schedtrace_ns &&
 		    now - traced_at >= rt->config.schedtrace_ns) {
 			traced_at = now;
@@ -281,6 +285,6 @@ void burrow_monitor(void)
 		}
 		if (READ_ONCE(rt->nr_idle) != READ_ONCE(rt->nr_active))
 			idle_since = now;
-		wait_for_bell(bell, patience(rt, idle_since, now));
+		wait_for_bell(bell, patience(rt, rests, idle_since, now));
 	}
 }

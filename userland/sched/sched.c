@@ -325,7 +325,7 @@ static __attribute__((noinline)) void give_new_stack(struct burrow_thread *self,
 		g->stack.arena = NULL;
 		burrow_crash_no_stack(g, err);
 	}
-	g->cold = true;
+	g->cold = err;
 }
 
 /* A goroutine that has not run yet gets its stack. */

@@ -101,12 +101,18 @@ static struct burrow_stack_warm *warm_new(struct burrow_stack_cache *cache,
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack)
 {
-	int err;
+	struct burrow_stack_warm *warm = cache->warm[class];
 
 	if (burrow_stack_cache_take(cache, class, stack))
 		return 0;
-	err = burrow_stack_get(cache->pool, class, stack);
-	return err ? err : 1;
+	if (warm) {
+		warm->count = burrow_stack_get_rested(
+			cache->pool, class, warm->stacks, (warm->mark + 3) / 4);
+		set_count(cache, cache->count + warm->count);
+		if (burrow_stack_cache_take(cache, class, stack))
+			return 0;
+	}
+	return burrow_stack_get(cache->pool, class, stack);
 }
 
 void burrow_stack_cache_put_slow(struct burrow_stack_cache *cache, int class,

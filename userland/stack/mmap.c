@@ -308,4 +308,5 @@ const struct burrow_stack_backend burrow_stack_mmap = {
 	.advise = mmap_advise,
 	.no_memory = mmap_no_memory,
 	.stats = mmap_stats,
+	.rests = true,
 };

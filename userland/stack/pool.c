@@ -28,7 +28,6 @@
 #define SLOTS_MAX (4U << 20) /* of one arena */
 #define SLOTS_FIRST 64 /* of a class that few will use */
 #define ARENA_BYTES (1ULL << 40)
-#define BATCH 32 /* entries of one trim on our stack */
 
 const struct burrow_stack_backend *const burrow_stack_backends[] = {
 	&burrow_stack_kmod,
@@ -111,7 +110,8 @@ int burrow_stack_pool_open(struct burrow_stack_pool *pool,
 
 static size_t next_bytes(const struct burrow_stack_arena *arena)
 {
-	return (size_t)arena->slots * sizeof(arena->next[0]);
+	return (size_t)arena->slots *
+	       (sizeof(arena->next[0]) + sizeof(arena->ring[0]));
 }
 
 static void arena_destroy(struct burrow_stack_arena *arena)
@@ -171,6 +171,7 @@ static int arena_try(struct burrow_stack_arena *arena)
 	ret = arena->pool->backend->arena_create(arena);
 	if (ret)
 		munmap(arena->next, next_bytes(arena));
+	arena->ring = arena->next + arena->slots;
 	return ret;
 }
 
@@ -286,15 +287,18 @@ void burrow_stack_unkeep(struct burrow_stack_pool *pool, int class, uint32_t n)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* 0: one that rested; 1: an empty one. */
 static int arena_get(struct burrow_stack_arena *arena, uint32_t *slot)
 {
 	const struct burrow_stack_backend *backend = arena->pool->backend;
 	int ret;
 
+	if (burrow_stack_rest_take(arena, slot))
+		return 0;
 	if (arena->free) {
 		*slot = arena->free - 1;
 		arena->free = arena->next[*slot];
-		return 0;
+		return 1;
 	}
 	if (arena->fresh == arena->ready)
 		return -EAGAIN;
@@ -304,7 +308,13 @@ static int arena_get(struct burrow_stack_arena *arena, uint32_t *slot)
 			return ret;
 	}
 	*slot = arena->fresh++;
-	return 0;
+	return 1;
+}
+
+/* Go on from where the last owner stopped: a word never comes twice. */
+static void continue_words(struct burrow_stack *stack)
+{
+	stack->generation = stack->arena->table[stack->slot].word >> 1;
 }
 
 int burrow_stack_get(struct burrow_stack_pool *pool, int class,
@@ -320,12 +330,37 @@ int burrow_stack_get(struct burrow_stack_pool *pool, int class,
 		ret = arena_get(stack->arena, &stack->slot);
 	}
 	pthread_mutex_unlock(&c->lock);
-	if (ret)
-		return ret;
+	if (ret >= 0)
+		continue_words(stack);
+	return ret;
+}
 
-	/* Go on from where the last owner stopped: a word never comes twice. */
-	stack->generation = stack->arena->table[stack->slot].word >> 1;
-	return 0;
+uint32_t burrow_stack_get_rested(struct burrow_stack_pool *pool, int class,
+				 struct burrow_stack *stacks, uint32_t n)
+{
+	struct burrow_stack_class *c = &pool->classes[class];
+	struct burrow_stack_arena *arena;
+	uint32_t got = 0, j;
+	unsigned int i;
+
+	if (!__atomic_load_n(&pool->resting, __ATOMIC_RELAXED))
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	for (i = 0; i < c->nr_arenas; i++) {
+		arena = c->arenas[i];
+		while (got < n &&
+		       burrow_stack_rest_take(arena, &stacks[got].slot)) {
+			stacks[got].arena = arena;
+			__builtin_prefetch(&arena->table[stacks[got].slot], 1);
+			got++;
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	for (j = 0; j < got; j++) {
+		continue_words(&stacks[j]);
+		__builtin_prefetch(burrow_stack_top(&stacks[j]) - 64, 1);
+	}
+	return got;
 }
 
 static bool lies_before(const struct burrow_stack *a,
@@ -370,7 +405,7 @@ static uint64_t whose(const struct burrow_stack *stack)
 static uint32_t trim_run(const struct trim *trims, uint32_t n, int64_t *bytes)
 {
 	struct burrow_stack_arena *arena = trims[0].stack.arena;
-	struct burrow_trim_entry entries[BATCH];
+	struct burrow_trim_entry entries[BURROW_STACK_BATCH];
 	uint32_t i;
 	int64_t ret;
 
@@ -395,11 +430,12 @@ int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
 			  uint32_t n)
 {
 	uint32_t i, done, part;
-	struct trim sorted[BATCH];
+	struct trim sorted[BURROW_STACK_BATCH];
 	int64_t bytes = 0;
 
 	for (done = 0; done < n; done += part) {
-		part = n - done < BATCH ? n - done : BATCH;
+		part = n - done < BURROW_STACK_BATCH ? n - done :
+						       BURROW_STACK_BATCH;
 		sort_copy(sorted, stacks + done, keep ? keep + done : NULL,
 			  part);
 		for (i = 0; i < part;)
@@ -408,8 +444,8 @@ int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
 	return bytes;
 }
 
-void burrow_stack_put(struct burrow_stack_pool *pool, int class,
-		      const struct burrow_stack *stacks, uint32_t n)
+void burrow_stack_give(struct burrow_stack_pool *pool, int class,
+		       const struct burrow_stack *stacks, uint32_t n)
 {
 	struct burrow_stack_class *c = &pool->classes[class];
 	struct burrow_stack_arena *arena;
@@ -426,6 +462,41 @@ void burrow_stack_put(struct burrow_stack_pool *pool, int class,
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* With the class's lock: room for those that the monitor is giving back. */
+static bool room_to_tidy(struct burrow_stack_pool *pool, int class)
+{
+	struct burrow_stack_class *c = &pool->classes[class];
+
+	if (!c->tidies && !make_ready(pool, class, BURROW_STACK_BATCH)) {
+		c->kept += BURROW_STACK_BATCH;
+		c->tidies = true;
+	}
+	return c->tidies;
+}
+
+void burrow_stack_put(struct burrow_stack_pool *pool, int class,
+		      const struct burrow_stack *stacks, uint32_t n)
+{
+	struct burrow_stack_class *c = &pool->classes[class];
+	bool rest;
+	uint32_t i;
+
+	if (!n)
+		return;
+	rest = burrow_stack_may_rest(pool, stacks, n);
+	if (rest) {
+		pthread_mutex_lock(&c->lock);
+		rest = room_to_tidy(pool, class);
+		for (i = 0; rest && i < n; i++) {
+			burrow_stack_label(&stacks[i], 0);
+			burrow_stack_rest_put(stacks[i].arena, stacks[i].slot);
+		}
+		pthread_mutex_unlock(&c->lock);
+	}
+	if (!rest)
+		burrow_stack_give(pool, class, stacks, n);
+}
+
 static const char *try_stack(struct burrow_stack_pool *pool, int *err)
 {
 	struct burrow_stack stack;
@@ -435,7 +506,7 @@ static const char *try_stack(struct burrow_stack_pool *pool, int *err)
 	if (*err)
 		return "no stack can be reserved";
 	*err = burrow_stack_get(pool, class, &stack);
-	if (*err)
+	if (*err < 0)
 		return "no stack can be had";
 
 	burrow_stack_enter(&stack);

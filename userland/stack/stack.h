@@ -7,7 +7,9 @@
  * space cut into slots, each slot a guard at its low end and a stack above it.
  * What differs between the kernel module and plain mmap() is behind struct
  * burrow_stack_backend, one file each; everything else is in pool.c. Each
- * processor keeps ended stacks warm in a cache of its own (cache.c).
+ * processor keeps ended stacks warm in a cache of its own (cache.c); where
+ * memory is dear to come by, small ones that it has no room for rest for a
+ * while before it goes (rest.c).
  *
  * The scheduler calls this; nothing here knows of goroutines, but for the id
  * that is written beside a slot so that kernel events can name it.
@@ -28,6 +30,7 @@
 #define BURROW_STACK_CLASSES 17 /* 16 KiB << 0 ... 16 KiB << 16 */
 #define BURROW_STACK_DEFAULT (256UL << 10) /* stride where none is asked */
 #define BURROW_STACK_ARENAS 64 /* of one class at most */
+#define BURROW_STACK_BATCH 32 /* given back at once: what a small stack holds */
 
 struct burrow_stack_pool;
 struct burrow_stack_arena;
@@ -45,22 +48,40 @@ struct burrow_stack {
 };
 
 /**
+ * struct burrow_stack_rest - stacks of one arena that rest (rest.c)
+ * @from:	where the oldest is in the arena's ring
+ * @count:	how many there are
+ * @least:	least @count since the last tick: these were not needed
+ * @due:	how many of the oldest are to be given back now
+ *
+ * Under the class's lock.
+ */
+struct burrow_stack_rest {
+	uint32_t from;
+	uint32_t count;
+	uint32_t least;
+	uint32_t due;
+};
+
+/**
  * struct burrow_stack_arena - a reservation cut into slots
  * @pool:	the pool that owns it
  * @base:	address of slot 0, aligned to BURROW_BLOCK_SIZE
  * @table:	the words and goroutine ids of the slots
  * @next:	by slot: next free one, while a slot is on @free
+ * @ring:	slots that rest, as @rest tells; as many places as slots
  * @stride:	bytes from one slot to the next
  * @guard:	bytes at the low end of a slot that fault for ever
  * @slots:	how many
  * @ready:	slots below this are mapped; grows by backend->prepare
  * @fresh:	slots from here to @ready were never handed out
  * @free:	most recently freed slot + 1, 0 for none
+ * @rest:	freed slots that have their memory still
  * @number:	the backend's name for it
  * @offset:	where it lies in the backend's descriptor
  * @table_bytes: length of @table
  *
- * @ready, @fresh and @free are under the class's lock; the rest does not
+ * @ready, @fresh, @free and @rest are under the class's lock; the rest does not
  * change while the arena lives.
  */
 struct burrow_stack_arena {
@@ -68,12 +89,14 @@ struct burrow_stack_arena {
 	char *base;
 	struct burrow_slot *table;
 	uint32_t *next;
+	uint32_t *ring;
 	size_t stride;
 	size_t guard;
 	uint32_t slots;
 	uint32_t ready;
 	uint32_t fresh;
 	uint32_t free;
+	struct burrow_stack_rest rest;
 	uint32_t number;
 	uint64_t offset;
 	size_t table_bytes;
@@ -116,6 +139,7 @@ struct burrow_stack_report {
  *		that the backend knows of
  * @checks:	trim compares the word, before and after: others may run
  * @packed:	what a slot has is at its upper end, without holes
+ * @rests:	memory is dear to come by and to give back: small stacks rest
  */
 struct burrow_stack_backend {
 	const char *name;
@@ -138,6 +162,7 @@ struct burrow_stack_backend {
 		      uint64_t *grows);
 	bool checks;
 	bool packed;
+	bool rests;
 };
 
 extern const struct burrow_stack_backend burrow_stack_kmod;
@@ -153,6 +178,7 @@ extern const struct burrow_stack_backend *const burrow_stack_backends[];
  * @promised:	stacks reserved by burrow_stack_reserve()
  * @kept:	stacks that caches may hold
  * @ready:	slots that are or could be handed out, over all arenas
+ * @tidies:	@kept has room for those that burrow_stack_tidy() holds
  */
 struct burrow_stack_class {
 	pthread_mutex_t lock;
@@ -161,6 +187,7 @@ struct burrow_stack_class {
 	uint64_t promised;
 	uint64_t kept;
 	uint64_t ready;
+	bool tidies;
 };
 
 /**
@@ -168,6 +195,9 @@ struct burrow_stack_class {
  * @backend:	how it has them
  * @classes:	by stride
  * @fd:		the backend's descriptor or -1
+ * @resting:	stacks that rest, over all arenas; changed with atomics
+ * @rest_max:	bytes that may rest, set before the first stack is put
+ * @rest_at:	when rests are looked at next (burrow_now(), ns); the monitor's
  * @no_guard_install: do as if the kernel had no MADV_GUARD_INSTALL
  * @guard_install: guards are MADV_GUARD_INSTALL, not mprotect()
  */
@@ -175,6 +205,9 @@ struct burrow_stack_pool {
 	const struct burrow_stack_backend *backend;
 	struct burrow_stack_class classes[BURROW_STACK_CLASSES];
 	int fd;
+	uint64_t resting;
+	uint64_t rest_max;
+	int64_t rest_at;
 	bool no_guard_install;
 	bool guard_install;
 };
@@ -201,13 +234,37 @@ void burrow_stack_unreserve(struct burrow_stack_pool *pool, int class,
 int burrow_stack_keep(struct burrow_stack_pool *pool, int class, uint32_t n);
 void burrow_stack_unkeep(struct burrow_stack_pool *pool, int class, uint32_t n);
 
-/* A reserved stack can always be had but for want of memory (-ENOMEM). */
+/*
+ * A reserved stack can always be had but for want of memory (-ENOMEM). 0: one
+ * with memory in it; 1: an empty one; or a negative errno.
+ */
 int burrow_stack_get(struct burrow_stack_pool *pool, int class,
 		     struct burrow_stack *stack);
 
-/* Gives stacks back empty: their memory goes to the system in one batch. */
+/* As many as rest, @n at most: for a cache that is empty. How many. */
+uint32_t burrow_stack_get_rested(struct burrow_stack_pool *pool, int class,
+				 struct burrow_stack *stacks, uint32_t n);
+
+/*
+ * Takes stacks back: they rest, or are given back as by burrow_stack_give():
+ * empty, their memory goes to the system in one batch.
+ */
 void burrow_stack_put(struct burrow_stack_pool *pool, int class,
 		      const struct burrow_stack *stacks, uint32_t n);
+void burrow_stack_give(struct burrow_stack_pool *pool, int class,
+		       const struct burrow_stack *stacks, uint32_t n);
+
+/*
+ * Gives back some of those that have rested for long; false: none rests. From
+ * one thread only, every few milliseconds; it takes about one.
+ */
+bool burrow_stack_tidy(struct burrow_stack_pool *pool, int64_t now);
+
+/* For the pool: whether @n stacks may rest; with the class's lock the others. */
+bool burrow_stack_may_rest(const struct burrow_stack_pool *pool,
+			   const struct burrow_stack *stacks, uint32_t n);
+void burrow_stack_rest_put(struct burrow_stack_arena *arena, uint32_t slot);
+bool burrow_stack_rest_take(struct burrow_stack_arena *arena, uint32_t *slot);
 
 /*
  * Takes what lies below the upper @keep bytes of each stack; NULL: all of it.
@@ -372,7 +429,7 @@ static inline bool burrow_stack_cache_take(struct burrow_stack_cache *cache,
 	return true;
 }
 
-/* 0: a warm one; 1: one of the pool, which is empty; or a negative errno. */
+/* 0: a warm one; 1: an empty one; or a negative errno. */
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack);
 
