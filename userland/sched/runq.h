@@ -20,9 +20,12 @@ struct goroutine *burrow_global_take_one(void);
 /* Somebody was woken for what its own processor runs now: less often then. */
 static inline void burrow_runq_told_in_vain(struct burrow_proc *proc)
 {
+	uint32_t skip = READ_ONCE(proc->skip_max);
+
 	proc->next_told = false;
-	if (proc->skip_max < 4096)
-		WRITE_ONCE(proc->skip_max, proc->skip_max * 2 + 1);
+	/* A thief sets it back meanwhile: it is a guess. */
+	if (skip < 4096)
+		WRITE_ONCE(proc->skip_max, skip * 2 + 1);
 }
 
 /* By the holder: it would have to spill. */
