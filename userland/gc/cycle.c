@@ -63,8 +63,10 @@
 #define PAGE 4096UL
 #define WORLD_NS 100000LL /* a goroutine waits for others to be outside */
 #define PIECE (4UL << 20) /* harvested at a time in a stop */
-#define PAGES_FEW 800 /* are scanned again in half a millisecond */
-#define BYTES_FEW (PAGES_FEW * PAGE)
+#define PAGES_FEW 256 /* are scanned again in a quarter of a millisecond */
+#define BYTES_FEW (1UL << 20) /* marked in a millisecond */
+#define ROUND_NS 800000LL /* one that is shorter may be the last stop */
+#define QUICK_NS 500000LL /* to look at what is old in the first one */
 
 /**
  * struct state - of the cycle that runs, on the collector's stack: in static
@@ -74,6 +76,7 @@
  * @tracker:	what is used, or NULL
  * @self:	the goroutine's thread that collects, NULL: the collector's own
  * @dirty:	bytes of pages harvested in this round
+ * @until:	when it has looked long enough at what is old (burrow_now())
  * @last:	there is no harvest after this one: it arms nothing
  * @behind:	there was too much of it for this stop
  * @failed:	a harvest did; any page may have been written
@@ -86,6 +89,7 @@ struct state {
 	const struct burrow_tracker *tracker;
 	struct burrow_thread *self;
 	uint64_t dirty;
+	int64_t until;
 	bool last;
 	bool behind;
 	bool failed;
@@ -175,7 +179,7 @@ static void harvest_quickly(char *low, char *high, void *arg)
 
 	for (; low < high; low = end) {
 		end = (size_t)(high - low) > PIECE ? low + PIECE : high;
-		s->behind |= s->dirty >= BYTES_FEW;
+		s->behind |= s->dirty >= BYTES_FEW || burrow_now() > s->until;
 		if (s->behind)
 			return;
 		harvest(low, end, s);
@@ -191,6 +195,7 @@ static void harvest_old(struct state *s)
 	/* Little that is old is sooner scanned again than armed. */
 	burrow_heap_count(heap, &counts);
 	s->last = counts.live <= BURROW_CYCLE_QUICK;
+	s->until = burrow_now() + QUICK_NS;
 	burrow_heap_tracked(heap, BURROW_HEAP_OLD, harvest_quickly, s);
 	s->last = true;
 	burrow_heap_tracked(heap, BURROW_HEAP_REST, harvest_quickly, s);
@@ -414,19 +419,23 @@ static void look_at_roots(struct state *s, uint64_t *at)
 static void clean(struct state *s)
 {
 	struct burrow_cycle *c = s->cycle;
-	uint64_t pages, marked, at = c->allocated;
+	uint64_t pages, at = c->allocated;
+	int64_t cpu, last = INT64_MAX;
 
 	if (!c->young && is_little(s))
 		return;
 	/* From the second round on there is what was written during one. */
 	c->cleaning = true;
 	for (c->rounds = 0; c->rounds < BURROW_CYCLE_ROUNDS; c->rounds++) {
-		marked = s->marker.bytes;
 		look_at_roots(s, &at);
+		cpu = cpu_now();
 		pages = harvest_all(s);
 		burrow_work_beside(&s->marker, c);
-		if (pages <= PAGES_FEW && s->marker.bytes - marked <= BYTES_FEW)
+		cpu = cpu_now() - cpu;
+		if (pages <= PAGES_FEW &&
+		    (cpu <= ROUND_NS || cpu > last - last / 8))
 			break;
+		last = cpu;
 		burrow_assist_clean(c->rounds > 0);
 	}
 	c->cleaning = false;
