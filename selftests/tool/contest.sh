@@ -49,7 +49,10 @@ check "collections" bench gc --count 6 --procs 1 --runs 1 --backend mmap
 is "have their rows" "$(rows_of mmap)" "$(printf '1:%s ' $(printf '%s\n' \
 	{,wall-}ns/{16-bytes,32-bytes,64-bytes,256-bytes,node-of-18,node-of-20} \
 	{,wall-}ns/{node-of-gcbench,random-mark,ordered-mark,push} \
-	worst-{,wall-}ns/push {KiB/1000-,rss/}{filled,churned,dropped} |
+	{,wall-}ns-{worst,paused}-of-{256-MiB,1-GiB} \
+	peak-KiB/{16-bytes,32-bytes,64-bytes,256-bytes,trees-18,trees-20} \
+	peak-KiB/{gcbench,random-mark,ordered-mark,push} \
+	{KiB/1000-,rss/}{filled,churned,dropped} |
 	LC_ALL=C sort))"
 check "two processors" bench skynet --count 1000 --procs 2 --runs 1 --backend mmap
 is "are told apart" "$(rows_of mmap)" "2:ns/actor 2:wall-ns/actor "

@@ -79,11 +79,13 @@ static uint64_t stack_bytes(void)
 	       burrow_num_goroutines() * STACK_LEAST;
 }
 
-void burrow_collector_paused(int64_t ns)
+void burrow_collector_paused(int64_t ns, int64_t cpu)
 {
 	gc->pause_total += ns;
 	if ((uint64_t)ns > gc->pause_max)
 		gc->pause_max = ns;
+	if ((uint64_t)cpu > gc->pause_cpu_max)
+		gc->pause_cpu_max = cpu;
 }
 
 /* Under the lock. */
@@ -100,7 +102,7 @@ static void account(const struct burrow_cycle *c,
 	uint32_t i;
 
 	for (i = 0; i < c->stops; i++)
-		burrow_collector_paused(c->pauses[i]);
+		burrow_collector_paused(c->pauses[i], c->pauses_cpu[i]);
 	gc->cpu += c->cpu_ns;
 	gc->external_low = gc->external;
 	__atomic_store_n(&gc->dead, c->peak > c->live ? c->peak - c->live : 0,
@@ -328,6 +330,7 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->waiters = NULL;
 	gc->pause_max = 0;
 	gc->pause_total = 0;
+	gc->pause_cpu_max = 0;
 	gc->cpu = 0;
 	gc->full = 0;
 	gc->live = 0;

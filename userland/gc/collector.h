@@ -59,6 +59,7 @@ struct burrow_gc_waiter {
  * @waiters:	goroutines
  * @pause_max:	longest stop so far
  * @pause_total: all stops
+ * @pause_cpu_max: most CPU time of the collector in one
  * @cpu:	nanoseconds of the thread's CPU time
  * @live:	bytes of heap after the last cycle
  * @marked:	of these by the last cycle
@@ -99,6 +100,7 @@ struct burrow_collector {
 	struct burrow_gc_waiter *waiters;
 	uint64_t pause_max;
 	uint64_t pause_total;
+	uint64_t pause_cpu_max;
 	uint64_t cpu;
 	uint64_t live;
 	uint64_t marked;
@@ -154,7 +156,7 @@ void burrow_collector_wake(struct burrow_gc_waiter *waiters);
 bool burrow_collector_try(struct burrow_thread *self);
 
 /* Under the lock: the program was stopped for so long, 0: it was not. */
-void burrow_collector_paused(int64_t ns);
+void burrow_collector_paused(int64_t ns, int64_t cpu);
 
 /*
  * tidy.c, under the lock, which is dropped meanwhile. False: nothing is to be done

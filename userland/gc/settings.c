@@ -94,6 +94,7 @@ void burrow_gc_read_stats(struct burrow_stats *stats)
 		stats->gc_cycles = gc->done;
 		stats->gc_pause_max_ns = gc->pause_max;
 		stats->gc_pause_total_ns = gc->pause_total;
+		stats->gc_pause_cpu_max_ns = gc->pause_cpu_max;
 		stats->gc_cpu_ns = gc->cpu;
 	}
 	pthread_mutex_unlock(&gc->lock);

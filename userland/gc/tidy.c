@@ -115,7 +115,8 @@ bool burrow_collector_tidy(void)
 	pthread_mutex_unlock(&gc->lock);
 	more = sweep_or_trim(&pause);
 	pthread_mutex_lock(&gc->lock);
-	burrow_collector_paused(pause);
+	/* It does nothing but work in that stop. */
+	burrow_collector_paused(pause, pause);
 	if (more)
 		return true;
 	if (gc->release) {

@@ -101,6 +101,8 @@ struct burrow_go_options {
  * @gc_pause_total_ns: all such times
  * @gc_cpu_ns:	CPU time of the collector
  * @heap_external: what burrow_external_memory() was told
+ * @gc_pause_cpu_max_ns: the most CPU time that the collector took while it
+ *		stopped the program
  */
 struct burrow_stats {
 	size_t size;
@@ -120,6 +122,7 @@ struct burrow_stats {
 	uint64_t gc_pause_total_ns;
 	uint64_t gc_cpu_ns;
 	uint64_t heap_external;
+	uint64_t gc_pause_cpu_max_ns;
 };
 
 /**

@@ -180,6 +180,24 @@ static int ask(struct peer *peer, const struct contest *contest, int procs,
 	return err;
 }
 
+/* The most that was ever resident, in KiB; 0: not to be known. */
+static long peak_of(pid_t pid)
+{
+	char path[64], line[128];
+	long kib = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "r");
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file) &&
+	       sscanf(line, "VmHWM: %ld kB", &kib) != 1)
+		;
+	fclose(file);
+	return kib;
+}
+
 /* A contest of a bench on so many processors, in one round. */
 struct heat {
 	const char *bench;
@@ -189,7 +207,7 @@ struct heat {
 };
 
 static void record(const struct heat *heat, const char *backend,
-		   const uint64_t answer[3])
+		   const uint64_t answer[3], long peak)
 {
 	double n = answer[0];
 
@@ -197,6 +215,9 @@ static void record(const struct heat *heat, const char *backend,
 		    heat->contest->unit, answer[1] / n);
 	results_add(heat->bench, backend, "procs", heat->procs,
 		    heat->contest->wall, answer[2] / n);
+	if (heat->contest->peak && peak)
+		results_add(heat->bench, backend, "procs", heat->procs,
+			    heat->contest->peak, peak);
 }
 
 static int sample(const struct heat *heat, size_t i)
@@ -205,6 +226,7 @@ static int sample(const struct heat *heat, size_t i)
 	struct peer peer = { 0 };
 	uint64_t answer[3];
 	char why[256];
+	long peak;
 	int err;
 
 	if (contest_start(&peer, i, heat->procs, serve, &serving, why,
@@ -214,6 +236,7 @@ static int sample(const struct heat *heat, size_t i)
 		return 0;
 	}
 	err = ask(&peer, heat->contest, heat->procs, heat->count, answer);
+	peak = peak_of(peer.pid);
 	peer_end(&peer);
 	if (tool_interrupted)
 		return 0;
@@ -225,7 +248,7 @@ static int sample(const struct heat *heat, size_t i)
 		return -1;
 	}
 	if (answer[0])
-		record(heat, sides[i].name, answer);
+		record(heat, sides[i].name, answer, peak);
 	return 0;
 }
 

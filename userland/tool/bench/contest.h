@@ -23,6 +23,7 @@
  * @work:	its name in requests
  * @unit:	of the CPU time for each
  * @wall:	of the wall time for each
+ * @peak:	of the most memory that the process ever had, or NULL
  * @count:	how often in a sample, unless --count says
  * @cold:	the first time in a process counts; else the second
  * @alone:	on one processor only
@@ -34,6 +35,7 @@ struct contest {
 	const char *work;
 	const char *unit;
 	const char *wall;
+	const char *peak;
 	long count;
 	bool cold;
 	bool alone;

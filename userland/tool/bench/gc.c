@@ -9,8 +9,9 @@
  * of that depth and very many short-lived ones of depths 4 to N. gcbench is Ellis',
  * Kovac's and Boehm's. mark-random and mark-ordered make a binary tree of objects of
  * 64 bytes, in an order of memory that is shuffled or that in which it is walked,
- * once, and then collect. push keeps the last 200,000 messages of 1 KiB; push-worst
- * tells how long the longest took. rss-fill, rss-churn and rss-drop tell resident
+ * once, and then collect. push keeps the last 200,000 messages of 1 KiB; worst-N keeps
+ * N MiB of them, and tells how long the longest took. pause-N tells how long the
+ * program stood at most in a collection, beside N MiB of the shuffled tree. rss-fill, rss-churn and rss-drop tell resident
  * memory for each byte that lives. The peer of name libgc is the collector of Boehm,
  * Demers and Weiser.
  */
@@ -25,8 +26,19 @@
 #define WORK_NEW(tag) ((struct tag *)burrow_new(&tag##_type))
 #define WORK_COLLECT() burrow_gc()
 #define WORK_WAIT(ms) burrow_sleep((ms)*1000000LL)
+#define WORK_PAUSE(ns) longest_pause(ns)
 
 #include "contest.h"
+
+static void longest_pause(long ns[2])
+{
+	struct burrow_stats stats = { .size = sizeof(stats) };
+
+	burrow_stats(&stats);
+	ns[0] = stats.gc_pause_cpu_max_ns;
+	ns[1] = stats.gc_pause_max_ns;
+}
+
 #include "gc_work.h"
 
 static struct burrow_waitgroup group;
@@ -68,6 +80,7 @@ static const struct contest contests[] = {
 		.work = "alloc-16",
 		.unit = "ns/16-bytes",
 		.wall = "wall-ns/16-bytes",
+		.peak = "peak-KiB/16-bytes",
 		.count = 50000000,
 		.run = alloc_16,
 	},
@@ -75,6 +88,7 @@ static const struct contest contests[] = {
 		.work = "alloc-32",
 		.unit = "ns/32-bytes",
 		.wall = "wall-ns/32-bytes",
+		.peak = "peak-KiB/32-bytes",
 		.count = 30000000,
 		.run = alloc_32,
 	},
@@ -82,6 +96,7 @@ static const struct contest contests[] = {
 		.work = "alloc-64",
 		.unit = "ns/64-bytes",
 		.wall = "wall-ns/64-bytes",
+		.peak = "peak-KiB/64-bytes",
 		.count = 20000000,
 		.run = alloc_64,
 	},
@@ -89,6 +104,7 @@ static const struct contest contests[] = {
 		.work = "alloc-256",
 		.unit = "ns/256-bytes",
 		.wall = "wall-ns/256-bytes",
+		.peak = "peak-KiB/256-bytes",
 		.count = 8000000,
 		.run = alloc_256,
 	},
@@ -96,6 +112,7 @@ static const struct contest contests[] = {
 		.work = "trees-18",
 		.unit = "ns/node-of-18",
 		.wall = "wall-ns/node-of-18",
+		.peak = "peak-KiB/trees-18",
 		.count = 18,
 		.run = gc_trees_18,
 	},
@@ -103,6 +120,7 @@ static const struct contest contests[] = {
 		.work = "trees-20",
 		.unit = "ns/node-of-20",
 		.wall = "wall-ns/node-of-20",
+		.peak = "peak-KiB/trees-20",
 		.count = 20,
 		.cold = true,
 		.alone = true,
@@ -112,6 +130,7 @@ static const struct contest contests[] = {
 		.work = "mark-random",
 		.unit = "ns/random-mark",
 		.wall = "wall-ns/random-mark",
+		.peak = "peak-KiB/random-mark",
 		.count = 4000000,
 		.alone = true,
 		.run = gc_mark_random,
@@ -120,6 +139,7 @@ static const struct contest contests[] = {
 		.work = "mark-ordered",
 		.unit = "ns/ordered-mark",
 		.wall = "wall-ns/ordered-mark",
+		.peak = "peak-KiB/ordered-mark",
 		.count = 4000000,
 		.alone = true,
 		.run = gc_mark_ordered,
@@ -128,6 +148,7 @@ static const struct contest contests[] = {
 		.work = "gcbench",
 		.unit = "ns/node-of-gcbench",
 		.wall = "wall-ns/node-of-gcbench",
+		.peak = "peak-KiB/gcbench",
 		.count = 1,
 		.alone = true,
 		.run = gc_gcbench,
@@ -136,19 +157,50 @@ static const struct contest contests[] = {
 		.work = "push",
 		.unit = "ns/push",
 		.wall = "wall-ns/push",
+		.peak = "peak-KiB/push",
 		.count = 2000000,
 		.alone = true,
 		.run = gc_push,
 	},
 	{
-		.work = "push-worst",
-		.unit = "worst-ns/push",
-		.wall = "worst-wall-ns/push",
-		.count = 1000000,
+		.work = "worst-256",
+		.unit = "ns-worst-of-256-MiB",
+		.wall = "wall-ns-worst-of-256-MiB",
+		.count = 256,
 		.cold = true,
 		.alone = true,
 		.figures = gc_figures,
 		.run = gc_push_worst,
+	},
+	{
+		.work = "worst-1024",
+		.unit = "ns-worst-of-1-GiB",
+		.wall = "wall-ns-worst-of-1-GiB",
+		.count = 1024,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = gc_push_worst,
+	},
+	{
+		.work = "pause-256",
+		.unit = "ns-paused-of-256-MiB",
+		.wall = "wall-ns-paused-of-256-MiB",
+		.count = 256,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = gc_pause,
+	},
+	{
+		.work = "pause-1024",
+		.unit = "ns-paused-of-1-GiB",
+		.wall = "wall-ns-paused-of-1-GiB",
+		.count = 1024,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = gc_pause,
 	},
 	{
 		.work = "rss-fill",

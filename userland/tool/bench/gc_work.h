@@ -10,6 +10,8 @@
  *	WORK_NEW(tag)		a struct tag
  *	WORK_COLLECT()		a full collection
  *	WORK_WAIT(ms)		so long, for what is done in the background
+ *	WORK_PAUSE(ns)		the longest collection so far, as long as nothing
+ *				else ran: ns[0] of CPU time, ns[1] elapsed
  *
  * A work is asked for as often as somebody likes; it returns how often it was done.
  * Works that tell figures of their own leave them in gc_figures.
@@ -224,21 +226,24 @@ static struct gc_item *gc_link(struct gc_item **all, long n)
 	return item;
 }
 
+static void gc_items_make(long n, bool random)
+{
+	struct gc_item **all = WORK_WORDS(n * sizeof(*all));
+	long i;
+
+	for (i = 0; i < n; i++)
+		all[i] = WORK_NEW(gc_item);
+	if (random)
+		gc_shuffle(all, n);
+	gc_items = gc_link(all, n);
+	memset(all, 0, n * sizeof(*all));
+}
+
 /* The first call makes them; each collects. */
 static long gc_mark(long n, bool random)
 {
-	struct gc_item **all;
-	long i;
-
-	if (!gc_items) {
-		all = WORK_WORDS(n * sizeof(*all));
-		for (i = 0; i < n; i++)
-			all[i] = WORK_NEW(gc_item);
-		if (random)
-			gc_shuffle(all, n);
-		gc_items = gc_link(all, n);
-		memset(all, 0, n * sizeof(*all));
-	}
+	if (!gc_items)
+		gc_items_make(n, random);
 	WORK_COLLECT();
 	return n;
 }
@@ -253,12 +258,51 @@ static long gc_mark_ordered(long n)
 	return gc_mark(n, false);
 }
 
-/* The last 200,000 messages of 1 KiB are kept. */
+/*
+ * As many live, shuffled, while three times as many come and go, and here and
+ * there one of the old ones is written to.
+ */
+
+static long gc_items_of(long mib)
+{
+	return (mib << 20) / sizeof(struct gc_item);
+}
+
+/* Down a path of its own, to one in the middle of the tree. */
+static void gc_items_touch(void)
+{
+	uint64_t random = gc_random();
+	struct gc_item *item = gc_items, *left;
+	int i;
+
+	for (i = 0; i < 12; i++)
+		item = random >> i & 1 ? item->left : item->right;
+	left = item->left;
+	item->left = item->right;
+	item->right = left;
+}
+
+static long gc_pause(long mib)
+{
+	long n = gc_items_of(mib), i;
+
+	gc_items_make(n, true);
+	for (i = 0; i < 3 * n; i++) {
+		gc_sink = WORK_NEW(gc_item);
+		if (i % 64 == 0)
+			gc_items_touch();
+	}
+	WORK_PAUSE(gc_figures);
+	return 1;
+}
+
+/* The last 200,000 messages of 1 KiB are kept, or as many as are asked for. */
 
 #define GC_WINDOW 200000
 #define GC_MESSAGE 1024
 
 static void **gc_window;
+static long gc_window_size;
 
 static int64_t gc_clock(clockid_t clock)
 {
@@ -273,17 +317,18 @@ static void gc_push_one(long i)
 	char *message = WORK_BYTES(GC_MESSAGE);
 
 	memset(message, i, GC_MESSAGE);
-	gc_window[i % GC_WINDOW] = message;
+	gc_window[i % gc_window_size] = message;
 }
 
-static void gc_push_open(void)
+static void gc_push_open(long size)
 {
 	long i;
 
 	if (gc_window)
 		return;
-	gc_window = WORK_WORDS(GC_WINDOW * sizeof(*gc_window));
-	for (i = 0; i < GC_WINDOW; i++)
+	gc_window_size = size;
+	gc_window = WORK_WORDS(size * sizeof(*gc_window));
+	for (i = 0; i < size; i++)
 		gc_push_one(i);
 }
 
@@ -291,19 +336,19 @@ static long gc_push(long n)
 {
 	long i;
 
-	gc_push_open();
+	gc_push_open(GC_WINDOW);
 	for (i = 0; i < n; i++)
 		gc_push_one(i);
 	return n;
 }
 
-/* The worst of them: CPU time of the thread, and elapsed. */
-static long gc_push_worst(long n)
+/* The worst of three times as many: CPU time of the thread, and elapsed. */
+static long gc_push_worst(long mib)
 {
+	long size = (mib << 20) / GC_MESSAGE, n = 3 * size, i;
 	int64_t cpu, wall, now;
-	long i;
 
-	gc_push_open();
+	gc_push_open(size);
 	gc_figures[0] = 0;
 	gc_figures[1] = 0;
 	wall = gc_clock(CLOCK_MONOTONIC);

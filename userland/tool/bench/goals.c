@@ -23,6 +23,9 @@
  * @limit:	of the ratio
  * @alone:	on one processor only
  * @elsewhere:	what other libraries need, by others' or older measurements
+ * @peer:	whose row of @unit it is divided by, where @against is NULL
+ * @by:		else, by what number
+ * @spread:	else, by the same on one processor: this is for two
  */
 struct goal {
 	const char *figure;
@@ -32,65 +35,137 @@ struct goal {
 	double limit;
 	bool alone;
 	const char *elsewhere;
+	const char *peer;
+	double by;
+	bool spread;
 };
 
+#define BESIDE_GO(name, b, u, most, others)                          \
+	{                                                            \
+		.figure = name, .bench = b, .unit = u, .against = u, \
+		.limit = most, .elsewhere = others                   \
+	}
+#define ALONE_BESIDE_GO(name, b, u, most, others)                    \
+	{                                                            \
+		.figure = name, .bench = b, .unit = u, .against = u, \
+		.limit = most, .alone = true, .elsewhere = others    \
+	}
+#define BESIDE_LIBGC(name, u, most)                                        \
+	{                                                                  \
+		.figure = name, .bench = "gc", .unit = u, .peer = "libgc", \
+		.limit = most, .alone = true                               \
+	}
+#define AT_MOST(name, u, one, most)                                  \
+	{                                                            \
+		.figure = name, .bench = "gc", .unit = u, .by = one, \
+		.limit = most, .alone = true                         \
+	}
+#define ON_TWO(name, b, u, most)                                       \
+	{                                                              \
+		.figure = name, .bench = b, .unit = u, .spread = true, \
+		.limit = most                                          \
+	}
+
 static const struct goal goals[] = {
-	{ "spawn, batch, cold", "spawn", "ns/spawn", "ns/spawn", 0.25, false,
-	  "neco 89*, libdill 118*, libfiber 8900, Photon 19200" },
-	{ "spawn and join one", "spawn", "ns/join", "ns/join", 0.25, false,
-	  "neco 101, libdill 100, libfiber 4800, Photon 17600" },
-	{ "yield", "switch", "ns/yield", "ns/yield", 0.15, false,
-	  "neco 58, libdill 20, libfiber 23, Photon 41" },
-	{ "yield / bare switch", "switch", "ns/yield", "ns/bare-switch", 3,
-	  true, NULL },
-	{ "unbuffered message", "chan", "ns/message", "ns/message", 0.22, true,
-	  "neco 116, libdill 53, libfiber 79, Photon 599" },
-	{ "unbuffered / bare switch", "chan", "ns/message", "ns/bare-switch", 8,
-	  true, NULL },
-	{ "buffered message, 128", "chan", "ns/buffered", "ns/buffered", 0.40,
-	  false, "neco 127, libfiber 35, Photon 129" },
-	{ "select of 4", "select", "ns/select", "ns/select", 0.20, false,
-	  "neco 210, libdill 71" },
-	{ "select of 4, one sender", "select", "ns/select-alternating",
-	  "ns/select-alternating", 0.20, false, NULL },
-	{ "skynet, per actor", "skynet", "ns/actor", "ns/actor", 0.30, false,
-	  "neco 2210, libdill 9000, libfiber 6800" },
-	{ "ring of 10,000, per hop", "ring", "ns/hop", "ns/hop", 0.30, false,
-	  "neco 1172, libdill 211, libfiber 111, Photon 959" },
-	{ "mutex, 1,000 goroutines", "mutex", "ns/lock", "ns/lock", 0.80, false,
-	  NULL },
-	{ "sleepers of 1 s", "timers", "ns/sleeper", "ns/sleeper", 0.35, false,
-	  NULL },
-	{ "TCP echo, server CPU", "io", "ns/request", "ns/request", 0.70, false,
-	  "neco 9600, libdill 4900, libfiber 5200, Photon 5200" },
-	{ "TCP echo, p99, us", "io", "p99-us", "p99-us", 1.00, false, NULL },
-	{ "object of 16 bytes", "gc", "ns/16-bytes", "ns/16-bytes", 0.20, true,
-	  NULL },
-	{ "object of 32 bytes", "gc", "ns/32-bytes", "ns/32-bytes", 0.20, true,
-	  NULL },
-	{ "object of 64 bytes", "gc", "ns/64-bytes", "ns/64-bytes", 0.20, true,
-	  NULL },
-	{ "object of 256 bytes", "gc", "ns/256-bytes", "ns/256-bytes", 0.20,
-	  true, NULL },
-	{ "binary trees 18, per node", "gc", "ns/node-of-18", "ns/node-of-18",
-	  0.30, true, NULL },
-	{ "binary trees 20, per node", "gc", "ns/node-of-20", "ns/node-of-20",
-	  0.30, true, NULL },
-	{ "mark, random order", "gc", "ns/random-mark", "ns/random-mark", 0.25,
-	  true, NULL },
-	{ "mark, in order", "gc", "ns/ordered-mark", "ns/ordered-mark", 0.77,
-	  true, NULL },
+	BESIDE_GO("spawn, batch, cold", "spawn", "ns/spawn", 0.25,
+		  "neco 89*, libdill 118*, libfiber 8900, Photon 19200"),
+	BESIDE_GO("spawn and join one", "spawn", "ns/join", 0.25,
+		  "neco 101, libdill 100, libfiber 4800, Photon 17600"),
+	BESIDE_GO("yield", "switch", "ns/yield", 0.15,
+		  "neco 58, libdill 20, libfiber 23, Photon 41"),
+	{ .figure = "yield / bare switch",
+	  .bench = "switch",
+	  .unit = "ns/yield",
+	  .against = "ns/bare-switch",
+	  .limit = 3,
+	  .alone = true },
+	ALONE_BESIDE_GO("unbuffered message", "chan", "ns/message", 0.22,
+			"neco 116, libdill 53, libfiber 79, Photon 599"),
+	{ .figure = "unbuffered / bare switch",
+	  .bench = "chan",
+	  .unit = "ns/message",
+	  .against = "ns/bare-switch",
+	  .limit = 8,
+	  .alone = true },
+	BESIDE_GO("buffered message, 128", "chan", "ns/buffered", 0.40,
+		  "neco 127, libfiber 35, Photon 129"),
+	BESIDE_GO("select of 4", "select", "ns/select", 0.20,
+		  "neco 210, libdill 71"),
+	BESIDE_GO("select of 4, one sender", "select", "ns/select-alternating",
+		  0.20, NULL),
+	BESIDE_GO("skynet, per actor", "skynet", "ns/actor", 0.30,
+		  "neco 2210, libdill 9000, libfiber 6800"),
+	BESIDE_GO("ring of 10,000, per hop", "ring", "ns/hop", 0.30,
+		  "neco 1172, libdill 211, libfiber 111, Photon 959"),
+	BESIDE_GO("mutex, 1,000 goroutines", "mutex", "ns/lock", 0.80, NULL),
+	BESIDE_GO("sleepers of 1 s", "timers", "ns/sleeper", 0.35, NULL),
+	BESIDE_GO("TCP echo, server CPU", "io", "ns/request", 0.70,
+		  "neco 9600, libdill 4900, libfiber 5200, Photon 5200"),
+	BESIDE_GO("TCP echo, p99, us", "io", "p99-us", 1.00, NULL),
+	ALONE_BESIDE_GO("object of 16 bytes", "gc", "ns/16-bytes", 0.20, NULL),
+	BESIDE_LIBGC("object of 16 bytes", "ns/16-bytes", 0.25),
+	ON_TWO("object of 16 bytes, 2 procs / 1", "gc", "ns/16-bytes", 1.15),
+	ALONE_BESIDE_GO("object of 32 bytes", "gc", "ns/32-bytes", 0.20, NULL),
+	BESIDE_LIBGC("object of 32 bytes", "ns/32-bytes", 0.25),
+	ON_TWO("object of 32 bytes, 2 procs / 1", "gc", "ns/32-bytes", 1.15),
+	ALONE_BESIDE_GO("object of 64 bytes", "gc", "ns/64-bytes", 0.20, NULL),
+	BESIDE_LIBGC("object of 64 bytes", "ns/64-bytes", 0.25),
+	ON_TWO("object of 64 bytes, 2 procs / 1", "gc", "ns/64-bytes", 1.15),
+	ALONE_BESIDE_GO("object of 256 bytes", "gc", "ns/256-bytes", 0.20,
+			NULL),
+	BESIDE_LIBGC("object of 256 bytes", "ns/256-bytes", 0.25),
+	ON_TWO("object of 256 bytes, 2 procs / 1", "gc", "ns/256-bytes", 1.15),
+	ALONE_BESIDE_GO("binary trees 18, per node", "gc", "ns/node-of-18",
+			0.30, NULL),
+	BESIDE_LIBGC("binary trees 18, per node", "ns/node-of-18", 0.40),
+	ALONE_BESIDE_GO("binary trees 20, per node", "gc", "ns/node-of-20",
+			0.30, NULL),
+	BESIDE_LIBGC("binary trees 20, per node", "ns/node-of-20", 0.40),
+	ALONE_BESIDE_GO("GCBench, per node", "gc", "ns/node-of-gcbench", 0.45,
+			NULL),
+	BESIDE_LIBGC("GCBench, per node", "ns/node-of-gcbench", 0.60),
+	ALONE_BESIDE_GO("mark, random order", "gc", "ns/random-mark", 0.25,
+			NULL),
+	BESIDE_LIBGC("mark, random order", "ns/random-mark", 0.40),
+	ALONE_BESIDE_GO("mark, in order", "gc", "ns/ordered-mark", 0.77, NULL),
+	BESIDE_LIBGC("mark, in order", "ns/ordered-mark", 0.59),
+	ALONE_BESIDE_GO("push, 200,000 of 1 KiB", "gc", "ns/push", 0.90, NULL),
+	BESIDE_LIBGC("push, 200,000 of 1 KiB", "ns/push", 0.35),
+	ALONE_BESIDE_GO("longest push, 256 MiB", "gc", "ns-worst-of-256-MiB",
+			1.5, NULL),
+	BESIDE_LIBGC("longest push, 256 MiB", "ns-worst-of-256-MiB", 0.01),
+	AT_MOST("longest push, 256 MiB, ms", "ns-worst-of-256-MiB", 1e6, 2),
+	ALONE_BESIDE_GO("longest pause, 256 MiB", "gc", "ns-paused-of-256-MiB",
+			1.5, NULL),
+	BESIDE_LIBGC("longest pause, 256 MiB", "ns-paused-of-256-MiB", 0.01),
+	AT_MOST("longest pause, 256 MiB, ms", "ns-paused-of-256-MiB", 1e6, 2),
+	ALONE_BESIDE_GO("longest push, 1 GiB", "gc", "ns-worst-of-1-GiB", 1.5,
+			NULL),
+	BESIDE_LIBGC("longest push, 1 GiB", "ns-worst-of-1-GiB", 0.01),
+	AT_MOST("longest push, 1 GiB, ms", "ns-worst-of-1-GiB", 1e6, 2),
+	ALONE_BESIDE_GO("longest pause, 1 GiB", "gc", "ns-paused-of-1-GiB", 1.5,
+			NULL),
+	BESIDE_LIBGC("longest pause, 1 GiB", "ns-paused-of-1-GiB", 0.01),
+	AT_MOST("longest pause, 1 GiB, ms", "ns-paused-of-1-GiB", 1e6, 2),
+	AT_MOST("resident, filled", "rss/filled", 1, 1.15),
+	AT_MOST("resident, churned", "rss/churned", 1, 1.6),
+	AT_MOST("resident, 75 % dropped", "rss/dropped", 1, 2.2),
+	BESIDE_LIBGC("peak of memory, 16-bytes", "peak-KiB/16-bytes", 1.1),
+	BESIDE_LIBGC("peak of memory, 32-bytes", "peak-KiB/32-bytes", 1.1),
+	BESIDE_LIBGC("peak of memory, 64-bytes", "peak-KiB/64-bytes", 1.1),
+	BESIDE_LIBGC("peak of memory, 256-bytes", "peak-KiB/256-bytes", 1.1),
+	BESIDE_LIBGC("peak of memory, trees-18", "peak-KiB/trees-18", 1.1),
+	BESIDE_LIBGC("peak of memory, trees-20", "peak-KiB/trees-20", 1.1),
+	BESIDE_LIBGC("peak of memory, gcbench", "peak-KiB/gcbench", 1.1),
+	BESIDE_LIBGC("peak of memory, random-mark", "peak-KiB/random-mark",
+		     1.1),
+	BESIDE_LIBGC("peak of memory, ordered-mark", "peak-KiB/ordered-mark",
+		     1.1),
+	BESIDE_LIBGC("peak of memory, push", "peak-KiB/push", 1.1),
+	ON_TWO("skynet, wall, 2 procs / 1", "skynet", "wall-ns/actor", 1 / 1.6),
 };
 
 #define NGOALS (sizeof(goals) / sizeof(goals[0]))
-
-/* Of skynet: wall time on two processors for that on one. */
-static const struct goal speed_up = {
-	.figure = "skynet, wall, 2 procs / 1",
-	.bench = "skynet",
-	.unit = "wall-ns/actor",
-	.limit = 1 / 1.6,
-};
 
 /**
  * struct finding - a goal and what was measured
@@ -98,6 +173,7 @@ static const struct goal speed_up = {
  * @backend:	of Burrow's row
  * @procs:	processors
  * @ours:	Burrow's figure
+ * @whose:	whose figure it is divided by, NULL: a number
  * @other:	what it is divided by
  * @ratio:	of the two
  * @best:	the least of the C and C++ libraries measured here, or NULL
@@ -107,6 +183,7 @@ struct finding {
 	const char *backend;
 	long procs;
 	double ours;
+	const char *whose;
 	double other;
 	double ratio;
 	const struct bench_row *best;
@@ -176,31 +253,40 @@ static const struct bench_row *best_peer(const struct goal *goal, long procs)
 	return best;
 }
 
+/* What a goal's figure is divided by: a row, unless it is a number. */
+static const struct bench_row *other_row(const struct goal *goal,
+					 const char *backend, long procs)
+{
+	if (goal->peer)
+		return row_of(goal, goal->peer, procs, goal->unit);
+	if (goal->spread)
+		return row_of(goal, backend, 1, goal->unit);
+	return row_of(goal, beside_go(goal) ? "go" : backend, procs,
+		      goal->against);
+}
+
 static bool look(const struct goal *goal, const char *backend, long procs,
 		 struct finding *f)
 {
-	const struct bench_row *ours, *other;
+	const struct bench_row *ours, *other = NULL;
 
-	if (goal->alone && procs > 1)
+	if ((goal->alone && procs > 1) || (goal->spread && procs != 2))
 		return false;
 	ours = row_of(goal, backend, procs, goal->unit);
-	if (goal == &speed_up)
-		other = procs == 2 ? row_of(goal, backend, 1, goal->unit) :
-				     NULL;
-	else
-		other = row_of(goal, beside_go(goal) ? "go" : backend, procs,
-			       goal->against);
-	if (!ours || !other)
+	if (!goal->by)
+		other = other_row(goal, backend, procs);
+	if (!ours || (!other && !goal->by))
 		return false;
 	*f = (struct finding){
 		.goal = goal,
 		.backend = backend,
 		.procs = procs,
 		.ours = median(ours),
-		.other = median(other),
-		.ratio = ratio(ours, other),
+		.whose = other ? other->backend : NULL,
+		.other = other ? median(other) : goal->by,
 		.best = best_peer(goal, procs),
 	};
+	f->ratio = other ? ratio(ours, other) : f->ours / goal->by;
 	return true;
 }
 
@@ -228,11 +314,10 @@ static size_t each(void (*fn)(const struct finding *f, void *arg), void *arg)
 	size_t i, k, n = 0;
 	long procs;
 
-	for (i = 0; i <= NGOALS; i++)
+	for (i = 0; i < NGOALS; i++)
 		for (procs = procs_after(0); procs; procs = procs_after(procs))
 			for (k = 0; k < 2; k++) {
-				if (!look(i < NGOALS ? &goals[i] : &speed_up,
-					  backends[k], procs, &f))
+				if (!look(&goals[i], backends[k], procs, &f))
 					continue;
 				n++;
 				if (fn)
@@ -254,10 +339,11 @@ static void write_line(const struct finding *f, void *arg)
 	if (f->best)
 		snprintf(best, sizeof(best), "%s %.*f", f->best->backend,
 			 median(f->best) < 100, median(f->best));
-	fprintf(arg, "%-25s %-5s %5ld %9.*f %9.*f %7.3f %6.3f %-5s  %-13s %s\n",
+	fprintf(arg,
+		"%-33s %-5s %5ld %9.*f %9.*f %-6s %7.3f %6.3f %-5s  %-13s %s\n",
 		goal->figure, f->backend, f->procs, f->ours < 100, f->ours,
-		f->other < 100, f->other, f->ratio, goal->limit,
-		met(f) ? "ok" : "SHORT", best,
+		f->other < 100, f->other, f->whose ? f->whose : "", f->ratio,
+		goal->limit, met(f) ? "ok" : "SHORT", best,
 		goal->elsewhere && f->procs == 1 ? goal->elsewhere : "");
 }
 
@@ -265,12 +351,13 @@ void goals_table(FILE *to)
 {
 	if (!goals_measured())
 		return;
-	fprintf(to, "\n%-25s %-5s %5s %9s %9s %7s %6s %-5s  %-13s %s\n",
-		"figure, ns of CPU", "on", "procs", "Burrow", "Go", "ratio",
-		"goal", "", "best C peer", "measured elsewhere, one processor");
+	fprintf(to, "\n%-33s %-5s %5s %9s %9s %-6s %7s %6s %-5s  %-13s %s\n",
+		"figure, ns of CPU", "on", "procs", "Burrow", "beside", "of",
+		"ratio", "goal", "", "best C peer",
+		"measured elsewhere, one processor");
 	each(write_line, to);
 	fputs("\nRatios are medians of those of the rounds; the goal is what they may be at most.\n"
-	      "Below a stroke the second figure is Burrow's too.\n"
+	      "Without a name the second figure is a number; after a stroke it is Burrow's too.\n"
 	      "Measured elsewhere: on another machine; * the child runs at once, only one is alive.\n",
 	      to);
 }
@@ -295,6 +382,7 @@ static void add_finding(const struct finding *f, void *arg)
 	json_add_number(o, "procs", f->procs);
 	add_figure(o, "burrow", f->ours);
 	add_figure(o, "other", f->other);
+	json_add_text(o, "of", f->whose ? f->whose : "");
 	add_figure(o, "ratio", f->ratio);
 	add_figure(o, "goal", f->goal->limit);
 	json_object_object_add(o, "met", json_object_new_boolean(met(f)));

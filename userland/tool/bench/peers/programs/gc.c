@@ -12,6 +12,46 @@
 #define WORK_NEW(tag) ((struct tag *)GC_MALLOC(sizeof(struct tag)))
 #define WORK_COLLECT() GC_gcollect()
 #define WORK_WAIT(ms) usleep((ms)*1000)
+#define WORK_PAUSE(ns) longest_pause(ns)
+
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+/* It collects while the program stands, from this event to that. */
+static int64_t began[2], longest[2];
+
+static void read_clocks(int64_t ns[2])
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	ns[0] = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ns[1] = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static void on_event(GC_EventType event)
+{
+	int64_t now[2];
+	int i;
+
+	read_clocks(now);
+	if (event == GC_EVENT_MARK_START)
+		memcpy(began, now, sizeof(now));
+	if (event != GC_EVENT_MARK_END)
+		return;
+	for (i = 0; i < 2; i++) {
+		if (now[i] - began[i] > longest[i])
+			longest[i] = now[i] - began[i];
+	}
+}
+
+static void longest_pause(long ns[2])
+{
+	ns[0] = longest[0];
+	ns[1] = longest[1];
+}
 
 #include "../../gc_work.h"
 #include "serve.h"
@@ -39,7 +79,10 @@ static const struct work works[] = {
 	{ "mark-random", gc_mark_random, NULL },
 	{ "mark-ordered", gc_mark_ordered, NULL },
 	{ "push", gc_push, NULL },
-	{ "push-worst", gc_push_worst, gc_figures },
+	{ "worst-256", gc_push_worst, gc_figures },
+	{ "worst-1024", gc_push_worst, gc_figures },
+	{ "pause-256", gc_pause, gc_figures },
+	{ "pause-1024", gc_pause, gc_figures },
 	{ "rss-fill", gc_rss_fill, gc_figures },
 	{ "rss-churn", gc_rss_churn, gc_figures },
 	{ "rss-drop", gc_rss_drop, gc_figures },
@@ -51,5 +94,6 @@ int main(void)
 	/* One thread marks, as one allocates. */
 	setenv("GC_MARKERS", "1", 1);
 	GC_INIT();
+	GC_set_on_collection_event(on_event);
 	return serve(works, NULL);
 }

@@ -94,17 +94,21 @@ func linkAll(all []*item) *item {
 	return all[0]
 }
 
+func itemsMake(n int, random bool) {
+	all := make([]*item, n)
+	for i := range all {
+		all[i] = new(item)
+	}
+	if random {
+		shuffle(all)
+	}
+	items = linkAll(all)
+}
+
 // mark makes n objects when first called, and collects.
 func mark(n int, random bool) int {
 	if items == nil {
-		all := make([]*item, n)
-		for i := range all {
-			all[i] = new(item)
-		}
-		if random {
-			shuffle(all)
-		}
-		items = linkAll(all)
+		itemsMake(n, random)
 	}
 	runtime.GC()
 	return n
@@ -175,8 +179,48 @@ func gcbench(int) int {
 	return nodes
 }
 
-// The last 200,000 messages of 1 KiB are kept.
-const windowSize = 200000
+var itemSink *item
+
+// itemsTouch goes down a path of its own, to one in the middle of the tree.
+func itemsTouch(random uint64) {
+	at := items
+	for i := range 12 {
+		if random>>i&1 != 0 {
+			at = at.left
+		} else {
+			at = at.right
+		}
+	}
+	at.left, at.right = at.right, at.left
+}
+
+// pause tells how long the program stood at most, with that many MiB of items
+// alive and three times as many that come and go. There is no CPU time of it.
+func pause(mib int) int {
+	n := mib << 20 / int(unsafe.Sizeof(item{}))
+	x := uint64(88172645463325252)
+	itemsMake(n, true)
+	for i := range 3 * n {
+		itemSink = new(item)
+		if i%64 == 0 {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+			itemsTouch(x)
+		}
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	longest := int64(0)
+	for _, ns := range stats.PauseNs {
+		longest = max(longest, int64(ns))
+	}
+	figures = &[2]int64{longest, longest}
+	return 1
+}
+
+// The last 200,000 messages of 1 KiB are kept, or as many as are asked for.
+const usualWindow = 200000
 
 type message1K [1024]byte
 
@@ -187,21 +231,21 @@ func pushOne(i int) {
 	for k := range m {
 		m[k] = byte(i)
 	}
-	window[i%windowSize] = m
+	window[i%len(window)] = m
 }
 
-func pushOpen() {
+func pushOpen(size int) {
 	if window != nil {
 		return
 	}
-	window = make([]*message1K, windowSize)
-	for i := range windowSize {
+	window = make([]*message1K, size)
+	for i := range size {
 		pushOne(i)
 	}
 }
 
 func push(n int) int {
-	pushOpen()
+	pushOpen(usualWindow)
 	for i := range n {
 		pushOne(i)
 	}
@@ -221,9 +265,11 @@ func threadTime() int64 {
 	return ts.Nano()
 }
 
-// pushWorst tells how long the longest took.
-func pushWorst(n int) int {
-	pushOpen()
+// pushWorst tells how long the longest took of three times as many as are kept.
+func pushWorst(mib int) int {
+	n := mib << 20 / len(message1K{})
+	pushOpen(n)
+	n *= 3
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var worst [2]int64
