@@ -304,11 +304,12 @@ TEST(memory_of_ended_goroutines_is_given_back)
 
 #define SMALL 5000
 
-static struct burrow_waitgroup gate;
+static struct burrow_waitgroup gate, arrivals;
 
 static void small_member(void *arg)
 {
 	(void)arg;
+	burrow_waitgroup_done(&arrivals);
 	burrow_waitgroup_wait(&gate);
 }
 
@@ -320,9 +321,10 @@ static long faults_of_a_crowd(void)
 
 	getrusage(RUSAGE_SELF, &before);
 	burrow_waitgroup_add(&gate, 1);
+	burrow_waitgroup_add(&arrivals, SMALL);
 	for (i = 0; i < SMALL; i++)
 		burrow_go(small_member, NULL);
-	burrow_sleep(100 * MS);
+	burrow_waitgroup_wait(&arrivals);
 	burrow_waitgroup_done(&gate);
 	wait_for_others();
 	getrusage(RUSAGE_SELF, &after);
