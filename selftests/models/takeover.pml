@@ -14,6 +14,9 @@
  *	here			there
  *	enter, leave		burrow_enter_self(), burrow_leave()
  *	enter_slow, reenter	the same in enter.c; has_lost(), queue_up()
+ *	light			where it is a fence it stands in burrow_reenter(),
+ *				before attention is looked at again: ATTENTION_FENCE,
+ *				always set there, leads to it
  *	blocking, give_up	burrow_blocking(), give_up_proc() in fork.c
  *	next			burrow_sched_loop(), burrow_find(), idle(),
  *				burrow_thread_spare()
