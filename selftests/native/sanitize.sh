@@ -30,6 +30,7 @@ try() {
 	local title=$1 library=$2 sanitizer=$3 out=$top/build/$1 t log
 
 	mkdir -p "$out"
+	ln -sf "$top"/build/selftests/runtime/*.so "$out"
 	shift 3
 	for t; do
 		gcc -std=gnu11 -O1 -g -w -D_GNU_SOURCE -I"$top/kmod/uapi" \
@@ -53,9 +54,10 @@ if ! library address || ! library thread; then
 elif [ -n "${BURROW_TEST_SANITIZERS:-}" ]; then
 	try asan-program "$top/build/libburrow.a" address basics dump thread
 	try asan "$top/build/address/libburrow.a" address \
-		basics chan select sync ctx timer event sched thread
+		basics chan select sync ctx timer event sched thread hog io \
+		gc gcuse heap
 	try tsan "$top/build/thread/libburrow.a" thread \
-		ctx chan select sync thread
+		basics ctx chan select sync thread
 else
 	try asan "$top/build/address/libburrow.a" address ctx
 	try tsan "$top/build/thread/libburrow.a" thread thread

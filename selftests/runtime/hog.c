@@ -31,17 +31,17 @@ static void start_hogs(void)
 {
 	int i, procs = burrow_set_procs(0);
 
-	stop = 0;
-	ran = 0;
+	put(&stop, 0);
+	put(&ran, 0);
 	for (i = 0; i < procs; i++)
 		burrow_go(hog_until_stop, NULL);
 }
 
 static void stop_hogs(void)
 {
-	stop = 1;
+	put(&stop, 1);
 	wait_for_others();
-	CHECK(ran == burrow_set_procs(0));
+	CHECK(get(&ran) == burrow_set_procs(0));
 }
 
 /* How long we waited for our turn beside as many hogs as processors. */
@@ -73,7 +73,7 @@ static void *start_one(void *arg)
 {
 	(void)arg;
 	usleep(20000);
-	stop = burrow_go(hog_until_stop, NULL) ? 0 : 1;
+	put(&stop, burrow_go(hog_until_stop, NULL) ? 0 : 1);
 	return NULL;
 }
 
@@ -145,7 +145,7 @@ static int64_t timer_beside_hogs(void)
 		;
 	begin = burrow_now() - begin;
 	CHECK(get(&ran) == 1);
-	ran = 0;
+	put(&ran, 0);
 	stop_hogs();
 	return begin;
 }
@@ -174,8 +174,8 @@ static int64_t yield_beside_callers(void)
 	int64_t begin, took;
 	int i, procs = burrow_set_procs(0);
 
-	stop = 0;
-	ran = 0;
+	put(&stop, 0);
+	put(&ran, 0);
 	for (i = 0; i < procs; i++)
 		burrow_go(call_until_stop, NULL);
 	begin = burrow_now();
@@ -391,7 +391,7 @@ TEST_ON(nothing_is_lost_with_a_processor)
 {
 	int i;
 
-	stop = 0;
+	put(&stop, 0);
 	sent = 0;
 	received = 0;
 	started = 0;
@@ -405,7 +405,7 @@ TEST_ON(nothing_is_lost_with_a_processor)
 	for (i = 0; i < SPINNERS; i++)
 		burrow_go(do_anything, (void *)(intptr_t)i);
 	burrow_sleep(1500 * MS);
-	stop = 1;
+	put(&stop, 1);
 	while (burrow_num_goroutines() > CHANS + 1)
 		burrow_sleep(MS);
 	for (i = 0; i < CHANS; i++)

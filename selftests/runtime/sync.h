@@ -122,6 +122,11 @@ static inline void add(int *counter, int n)
 	__atomic_add_fetch(counter, n, __ATOMIC_SEQ_CST);
 }
 
+static inline void put(int *counter, int n)
+{
+	__atomic_store_n(counter, n, __ATOMIC_SEQ_CST);
+}
+
 static inline int get(int *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_SEQ_CST);

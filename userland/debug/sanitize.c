@@ -32,6 +32,7 @@ extern void __sanitizer_start_switch_fiber(void **fake, const void *low,
 					   size_t size) WEAK;
 extern void __sanitizer_finish_switch_fiber(void *fake, const void **old_low,
 					    size_t *old_size) WEAK;
+extern void __asan_unpoison_memory_region(const void *low, size_t size) WEAK;
 extern void __tsan_init(void) WEAK;
 
 uint8_t burrow_san_tools;
@@ -80,6 +81,22 @@ void burrow_asan_end(struct burrow_thread *self, void *fake)
 		self->own_low = low;
 		self->own_size = size;
 	}
+}
+
+/*
+ * Frames that nobody returned from, the last ones of who has ended among them: what
+ * comes to lie there next is not theirs. A
+ * stack below its frames has nothing that AddressSanitizer would remember.
+ */
+void burrow_asan_forget(struct goroutine *g, void *arg)
+{
+	char *top;
+
+	(void)arg;
+	if (!g->stack.arena)
+		return;
+	top = burrow_stack_top(&g->stack);
+	__asan_unpoison_memory_region(g->context, top - (char *)g->context);
 }
 
 /**

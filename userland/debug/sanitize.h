@@ -43,6 +43,7 @@ int burrow_san_open(void);
 void burrow_asan_begin(struct burrow_thread *self, struct goroutine *to,
 		       void **fake);
 void burrow_asan_end(struct burrow_thread *self, void *fake);
+void burrow_asan_forget(struct goroutine *g, void *arg);
 void burrow_san_call(struct burrow_thread *self, void *top,
 		     void (*fn)(void *arg), void *arg);
 void burrow_valgrind_stack(const struct burrow_stack *stack);
@@ -88,10 +89,19 @@ static inline void burrow_san_create(struct goroutine *g)
 		burrow_valgrind_stack(&g->stack);
 }
 
+/* The run is over; stacks are to be unmapped with what is left on them. */
+static inline void burrow_san_forget(struct burrow_slab *slabs)
+{
+	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
+		goroutine_slabs_each(slabs, burrow_asan_forget, NULL);
+}
+
 /* It has ended, and nobody runs on its stack any more. */
 static inline void burrow_san_free(struct goroutine *g)
 {
 	burrow_tsan_free(g);
+	if (burrow_unlikely(burrow_san_tools & BURROW_SAN_ASAN))
+		burrow_asan_forget(g, NULL);
 }
 
 #endif /* BURROW_SANITIZE_H */

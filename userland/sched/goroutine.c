@@ -326,10 +326,16 @@ void goroutine_flush(struct burrow_proc *proc)
 
 void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg)
 {
+	goroutine_slabs_each(burrow_runtime.slabs, fn, arg);
+}
+
+void goroutine_slabs_each(struct burrow_slab *slabs,
+			  void (*fn)(struct goroutine *g, void *arg), void *arg)
+{
 	struct burrow_slab *slab;
 	size_t i;
 
-	for (slab = burrow_runtime.slabs; slab; slab = slab->next) {
+	for (slab = slabs; slab; slab = slab->next) {
 		for (i = 0; i < slab->used; i++) {
 			if (READ_ONCE(slab->g[i].state) != GOROUTINE_FREE)
 				fn(&slab->g[i], arg);

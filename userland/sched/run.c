@@ -540,6 +540,7 @@ void burrow_remains_put(struct burrow_remains *remains)
 	/* Its arena is in the context that the pool closes. */
 	if (remains->heap)
 		burrow_heap_close(remains->heap);
+	burrow_san_forget(remains->slabs);
 	burrow_stack_pool_close(remains->pool);
 	free(remains->pool);
 	goroutine_slabs_free(remains->slabs);

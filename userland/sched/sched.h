@@ -584,6 +584,9 @@ struct goroutine *goroutine_new(struct burrow_thread *self);
 int goroutine_promise(struct burrow_thread *self, int class);
 void goroutine_unpromise(struct burrow_thread *self, int class);
 int goroutine_set_name(struct goroutine *g, const char *name, bool locked);
+void goroutine_slabs_each(struct burrow_slab *slabs,
+			  void (*fn)(struct goroutine *g, void *arg),
+			  void *arg);
 void goroutine_slabs_free(struct burrow_slab *slabs);
 void goroutine_end(struct burrow_proc *proc, struct goroutine *g);
 void goroutine_flush(struct burrow_proc *proc); /* under runtime.lock */
