@@ -625,6 +625,22 @@ TEST_GC(children_collect)
 	CHECK(held->magic == MAGIC);
 }
 
+static void **tree(int depth)
+{
+	void **node = burrow_alloc(4 * sizeof(*node));
+
+	if (depth) {
+		node[0] = tree(depth - 1);
+		node[1] = tree(depth - 1);
+	}
+	return node;
+}
+
+static long count(void **node)
+{
+	return node ? 1 + count(node[0]) + count(node[1]) : 0;
+}
+
 static int trace_one(void *arg)
 {
 	(void)arg;
@@ -645,6 +661,57 @@ TEST(gctrace)
 	EXPECT_TRUE(exited_with(&o, 0));
 	EXPECT_TRUE(begins(&o, "gc 1 @"));
 	EXPECT_TRUE(says(&o, "(forced)\n"));
+}
+
+/* A tree of some 30 MiB, collected while all wait for that. */
+static int collect_a_tree(void *arg)
+{
+	void **volatile root;
+	int i;
+
+	(void)arg;
+	root = tree(19);
+	for (i = 0; i < 5; i++) {
+		if (burrow_gc())
+			return 1;
+	}
+	return count(root) == (2 << 19) - 1 ? 0 : 2;
+}
+
+static void run_many(void *arg)
+{
+	const struct burrow_options opts = {
+		.size = sizeof(opts),
+		.procs = 4,
+	};
+
+	setenv("BURROW_DEBUG", arg, 1);
+	exit(burrow_run(&opts, collect_a_tree, NULL));
+}
+
+/* In one of its lines "... P, N KiB by others" is not 0. */
+static bool others_marked(const struct outcome *o)
+{
+	const char *at = o->text;
+
+	while ((at = strstr(at, " P, "))) {
+		at += strlen(" P, ");
+		if (strtol(at, NULL, 10) > 0)
+			return true;
+	}
+	return false;
+}
+
+TEST(several_mark_where_all_wait)
+{
+	static struct outcome o;
+
+	outcome_of(&o, run_many, "gctrace=1");
+	EXPECT_TRUE(exited_with(&o, 0));
+	EXPECT_TRUE(others_marked(&o));
+	outcome_of(&o, run_many, "gctrace=1,gcuffd=0,kmodheap=0");
+	EXPECT_TRUE(exited_with(&o, 0));
+	EXPECT_TRUE(others_marked(&o));
 }
 
 static void run_with(void *arg)

@@ -31,6 +31,7 @@
 #include "track.h"
 #include "trim.h"
 #include "weak.h"
+#include "workers.h"
 
 #define STACK_LEAST 4096UL /* bytes that each has */
 
@@ -125,7 +126,7 @@ static void trace(const struct burrow_cycle *c)
 
 	burrow_print(
 		STDERR_FILENO,
-		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P%s%s\n",
+		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P, %lu KiB by others%s%s\n",
 		c->number, (c->at - burrow_runtime.started_at) / 1000000,
 		c->pauses[0] / 1000, beside / 1000, c->pauses[last] / 1000,
 		c->pauses_cpu[0] / 1000, c->pauses_cpu[last] / 1000,
@@ -133,7 +134,8 @@ static void trace(const struct burrow_cycle *c)
 		c->goal == UINT64_MAX ? 0 : c->goal >> 10, n->stacks >> 10,
 		(n->statics + n->others) >> 10, c->rounds, c->dirty,
 		burrow_stop_count(), burrow_runtime.nr_procs,
-		c->young ? " (young)" : "", c->forced ? " (forced)" : "");
+		c->by_workers >> 10, c->young ? " (young)" : "",
+		c->forced ? " (forced)" : "");
 }
 
 void burrow_collector_begin(struct burrow_cycle *c)
@@ -361,8 +363,10 @@ void burrow_gc_quit(void)
 	if (manned)
 		pthread_cond_signal(&gc->wake);
 	pthread_mutex_unlock(&gc->lock);
-	if (manned)
+	if (manned) {
 		pthread_join(gc->thread, NULL);
+		burrow_workers_close();
+	}
 	pthread_mutex_lock(&gc->lock);
 	gc->manned = false;
 	pthread_mutex_unlock(&gc->lock);
@@ -413,5 +417,6 @@ void burrow_gc_fork_child(void)
 	if (gc->tracker)
 		gc->tracker->close();
 	gc->tracker = NULL;
+	burrow_workers_fork_child();
 	unlock_all();
 }

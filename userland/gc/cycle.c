@@ -58,6 +58,7 @@
 #include "track.h"
 #include "verify.h"
 #include "weak.h"
+#include "workers.h"
 #include "work.h"
 
 #define PAGE 4096UL
@@ -65,6 +66,7 @@
 #define PIECE (4UL << 20) /* harvested at a time in a stop */
 #define PAGES_FEW 256 /* are scanned again in a quarter of a millisecond */
 #define BYTES_FEW (1UL << 20) /* marked in a millisecond */
+#define BYTES_MANY (4UL << 20) /* too much for one to mark */
 #define ROUND_NS 800000LL /* one that is shorter may be the last stop */
 #define QUICK_NS 500000LL /* to look at what is old in the first one */
 
@@ -359,6 +361,18 @@ static int64_t cpu_now(void)
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
+/* That of those who marked since this was last asked. */
+static int64_t workers_cpu(struct burrow_cycle *c)
+{
+	uint64_t bytes;
+	int64_t ns;
+
+	burrow_workers_did(&bytes, &ns);
+	c->by_workers += bytes;
+	c->cpu_ns += ns;
+	return ns;
+}
+
 /* Ranges that are registered stay while we look; see roots.c. */
 static bool stop(struct state *s, const char *why, void (*fn)(void *arg))
 {
@@ -370,10 +384,11 @@ static bool stop(struct state *s, const char *why, void (*fn)(void *arg))
 	burrow_stacks_prepare();
 	BURROW_PROBE(gc_stw_begin, c->number, why);
 	burrow_roots_lock();
+	workers_cpu(c);
 	from = burrow_now();
 	cpu = cpu_now();
 	stopped = burrow_stop_try(s->self, ns, fn, s);
-	c->pauses_cpu[which] = cpu_now() - cpu;
+	c->pauses_cpu[which] = cpu_now() - cpu + workers_cpu(c);
 	c->pauses[which] = burrow_now() - from;
 	burrow_roots_unlock();
 	c->stops += stopped;
@@ -465,6 +480,13 @@ static void beside(struct state *s)
 	loosen(s);
 }
 
+/* A thread is not started in a stop. */
+static void call_workers(const struct burrow_cycle *c)
+{
+	if (c->before >= BYTES_MANY)
+		burrow_workers_ready(burrow_runtime.nr_procs - 1);
+}
+
 static void prepare(struct burrow_cycle *c)
 {
 	struct burrow_heap_counts counts;
@@ -513,6 +535,7 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	int64_t cpu = cpu_now();
 
 	prepare(c);
+	call_workers(c);
 	if (may_arm(c, tracker))
 		each_part(&s, BURROW_HEAP_DENSE, arm);
 	if (s.tracker)

@@ -67,6 +67,7 @@ void burrow_gc_read_stats(struct burrow_stats *stats);
  * @peak:	when it ended
  * @live:	bytes marked
  * @marked:	of these by this one
+ * @by_workers:	bytes marked by others than the collector's thread and assists
  * @goal:	of the pacer when it began
  * @dumps:	who wants a heap dump at its end
  */
@@ -92,6 +93,7 @@ struct burrow_cycle {
 	uint64_t peak;
 	uint64_t live;
 	uint64_t marked;
+	uint64_t by_workers;
 	uint64_t goal;
 	struct burrow_gc_waiter *dumps;
 };

@@ -5,7 +5,8 @@
  * Where a processor is idle, or there are more CPUs than processors, or somebody
  * waits for the cycle, or the program allocates faster than we mark, the collector
  * works on. Otherwise it takes a
- * quarter of what the processors have: it sleeps between slices of work.
+ * quarter of what the processors have: it sleeps between slices of work. Where
+ * there is much to do and nobody to do it for, others work beside it (workers.c).
  */
 #define _GNU_SOURCE
 #include <time.h>
@@ -13,7 +14,9 @@
 #include "../sched/sched.h"
 #include "assist.h"
 #include "work.h"
+#include "workers.h"
 
+#define ALONE_BYTES (1UL << 20) /* scanned before others are called */
 #define SLICE_BYTES (128UL << 10) /* scanned between looks at the clock */
 #define SLICE_NS 500000LL /* worked between sleeps */
 #define LOOK_NS 20000 /* between looks at those who help */
@@ -47,19 +50,30 @@ static bool is_through(const struct burrow_marker *m)
 {
 	const struct timespec look = { .tv_nsec = LOOK_NS };
 
-	if (!burrow_assist_busy())
-		return !burrow_mark_shared(m->heap);
-	nanosleep(&look, NULL);
+	if (!burrow_assist_busy() && burrow_workers_through(m->heap))
+		return true;
+	if (!burrow_mark_shared(m->heap))
+		nanosleep(&look, NULL);
 	return false;
 }
 
-void burrow_work_beside(struct burrow_marker *m,
+/* A slice of work; false: there is nothing to do in hand, nor shared. */
+static bool drain(struct burrow_marker *m)
+{
+	if (!burrow_mark_drain(m, SLICE_BYTES))
+		return false;
+	if (burrow_workers_hungry(m->heap))
+		burrow_mark_share_half(m);
+	return true;
+}
+
+static void work_beside(struct burrow_marker *m,
 			const struct burrow_cycle *cycle)
 {
 	int64_t from = burrow_now(), now;
 	uint64_t told = m->bytes;
 
-	while (burrow_mark_drain(m, SLICE_BYTES) || !is_through(m)) {
+	while (drain(m) || !is_through(m)) {
 		burrow_assist_marked(m->bytes - told);
 		told = m->bytes;
 		if (may_go_on(cycle))
@@ -74,8 +88,26 @@ void burrow_work_beside(struct burrow_marker *m,
 	}
 }
 
+void burrow_work_beside(struct burrow_marker *m,
+			const struct burrow_cycle *cycle)
+{
+	uint64_t before = m->bytes;
+	bool more = burrow_mark_drain(m, ALONE_BYTES);
+
+	burrow_assist_marked(m->bytes - before);
+	if (more &&
+	    __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED) > 1)
+		burrow_workers_begin(m->heap, true);
+	work_beside(m, cycle);
+	burrow_workers_end();
+}
+
 void burrow_work_stopped(struct burrow_marker *m)
 {
-	while (burrow_mark_drain(m, SIZE_MAX))
+	if (!burrow_mark_drain(m, ALONE_BYTES) && !burrow_mark_shared(m->heap))
+		return;
+	burrow_workers_begin(m->heap, false);
+	while (drain(m) || !burrow_workers_through(m->heap))
 		;
+	burrow_workers_end();
 }

@@ -335,6 +335,9 @@ bool burrow_mark_drain(struct burrow_marker *m, size_t bytes);
 /* Shares what this one has: before it does something else for a while. */
 void burrow_mark_share(struct burrow_marker *m);
 
+/* The older half of it, which leads to more: for another who has none. */
+void burrow_mark_share_half(struct burrow_marker *m);
+
 /* Somebody shares something: a look without a lock. */
 bool burrow_mark_shared(const struct burrow_heap *heap);
 

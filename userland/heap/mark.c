@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -463,6 +464,21 @@ void burrow_mark_share(struct burrow_marker *m)
 		push(m, m->ring[m->ring_at++ % BURROW_MARK_RING]);
 	if (m->top != m->block->entries)
 		overflow(m);
+}
+
+void burrow_mark_share_half(struct burrow_marker *m)
+{
+	size_t n = (m->top - m->block->entries) / 2;
+	struct burrow_mark_block *block = n ? block_get(m->heap) : NULL;
+
+	if (!block)
+		return;
+	block->count = n;
+	memcpy(block->entries, m->block->entries, n * sizeof(*m->top));
+	m->top -= n;
+	memmove(m->block->entries, m->block->entries + n,
+		(m->top - m->block->entries) * sizeof(*m->top));
+	block_share(m->heap, block);
 }
 
 BURROW_UNSANITIZED void burrow_mark_range(struct burrow_marker *m,
