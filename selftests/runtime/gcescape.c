@@ -83,8 +83,9 @@ TEST_ESCAPE(shared_by_the_heap)
 
 static void check_shared_by_the_heap(void)
 {
-	CHECK(says(&o,
-		   "burrow: escapecheck: offset 16 of holder_type, object 0x"));
+	CHECK(says(
+		&o,
+		"burrow: escapecheck: context, at offset 16 of holder_type, object 0x"));
 	CHECK(count("escapecheck:") == 1 && !says(&o, "error:"));
 	CHECK(says(&o, " into the stack of goroutine 1 (main)\n"));
 }
@@ -118,7 +119,7 @@ static void check_returned_to_the_heap(void)
 {
 	CHECK(says(
 		&o,
-		"burrow: escapecheck: error: offset 8 of holder_type, object 0x"));
+		"burrow: escapecheck: error: thing, at offset 8 of holder_type, object 0x"));
 	CHECK(says(&o, ", below what is live of the stack of goroutine 2\n"));
 	CHECK(says(&o, "  that was started at program_returned_to_the_heap+"));
 	CHECK(count("escapecheck:") == 1);

@@ -229,7 +229,7 @@ look_in_object(const struct burrow_object *object, void *arg)
 	const void *const *word = (const void *const *)object->start;
 	const void *const *end = word + object->size / sizeof(*word);
 	struct finding f;
-	char what[160];
+	char what[200], name[48];
 	size_t field;
 
 	if (!burrow_heap_may_point(object))
@@ -243,10 +243,13 @@ look_in_object(const struct burrow_object *object, void *arg)
 		f.key[2] = f.dead;
 		if (!is_new(&f))
 			continue;
-		burrow_format(what, sizeof(what), 0,
-			      "offset %zu of %s, object 0x%lx of %zu bytes,",
-			      field, type ? type : "memory without a type",
-			      (unsigned long)object->start, object->size);
+		burrow_heap_field_name(object, field, name, sizeof(name));
+		burrow_format(
+			what, sizeof(what), 0,
+			"%s%soffset %zu of %s, object 0x%lx of %zu bytes,",
+			name, name[0] ? ", at " : "", field,
+			type ? type : "memory without a type",
+			(unsigned long)object->start, object->size);
 		note(&f, what);
 	}
 }

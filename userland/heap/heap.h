@@ -169,6 +169,13 @@ bool burrow_heap_may_point(const struct burrow_object *object);
 size_t burrow_heap_field_of(const struct burrow_object *object,
 			    const void *word);
 
+/*
+ * How the program calls the pointer, or the array of them, at that offset of the
+ * object's type; "": it has not said that one is there.
+ */
+void burrow_heap_field_name(const struct burrow_object *object, size_t offset,
+			    char *to, size_t size);
+
 /* Every allocated object, with the world stopped. */
 void burrow_heap_each(struct burrow_heap *heap,
 		      void (*fn)(const struct burrow_object *object, void *arg),

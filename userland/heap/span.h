@@ -63,6 +63,9 @@ enum burrow_bin_number {
  * @tail_nr:	of an element of the tail
  * @bin:	that objects of it are in, 0: they have headers
  * @name:	what the program calls it
+ * @nr_fields:	how many fields @text names
+ * @fields:	where they are, as the program gave them
+ * @text:	the type, then the fields, with commas between; or NULL
  * @words:	offsets in words, of the fixed part, then of an element
  *
  * A copy of what the program gave: that may be in a library that is unloaded.
@@ -77,6 +80,9 @@ struct burrow_layout {
 	uint32_t tail_nr;
 	uint32_t bin;
 	char name[44];
+	size_t nr_fields;
+	const struct burrow_type_field *fields;
+	const char *text;
 	uint32_t words[];
 };
 

@@ -109,13 +109,33 @@ static void *registry_get(size_t bytes)
 	return p;
 }
 
+/* What escape checks say of a word, behind the layout: at @to. */
+static void put_fields(const struct burrow_type *type,
+		       struct burrow_layout *layout, char *to)
+{
+	size_t bytes = type->nr_fields * sizeof(type->fields[0]);
+
+	if (!type->text)
+		return;
+	layout->nr_fields = type->nr_fields;
+	if (bytes)
+		memcpy(to, type->fields, bytes);
+	layout->fields = (struct burrow_type_field *)to;
+	layout->text = strcpy(to + bytes, type->text);
+}
+
 static struct burrow_layout *layout_make(const struct burrow_type *type,
 					 size_t nr, size_t tail_nr)
 {
 	struct burrow_layout *layout;
+	size_t bytes, more = 0;
 
-	layout = registry_get(sizeof(*layout) +
-			      (nr + tail_nr) * sizeof(layout->words[0]));
+	bytes = sizeof(*layout) + (nr + tail_nr) * sizeof(layout->words[0]);
+	bytes = (bytes + 7) & ~7UL;
+	if (type->text)
+		more = type->nr_fields * sizeof(type->fields[0]) +
+		       strlen(type->text) + 1;
+	layout = registry_get(bytes + more);
 	if (!layout)
 		return NULL;
 	layout->size = type->size;
@@ -127,6 +147,7 @@ static struct burrow_layout *layout_make(const struct burrow_type *type,
 		sizeof(layout->name) - 1);
 	put_words(type, false, layout->words);
 	put_words(type, true, layout->words + nr);
+	put_fields(type, layout, (char *)layout + bytes);
 	return layout;
 }
 

@@ -5,7 +5,9 @@
  * with mark.c, which it checks.
  */
 #include <assert.h>
+#include <string.h>
 
+#include "../include/burrow/gc.h"
 #include "span.h"
 
 /* Where the walk through an object is at. */
@@ -93,15 +95,55 @@ const char *burrow_heap_kind_name(const struct burrow_object *object)
 	return names[burrow_bin_infos[object->span->bin].kind];
 }
 
-const char *burrow_heap_type_name(const struct burrow_object *object)
+static const struct burrow_layout *layout_of(const struct burrow_object *object)
 {
 	const struct burrow_bin_info *info =
 		&burrow_bin_infos[object->span->bin];
-	const struct burrow_layout *layout = info->layout;
 
 	if (info->kind == BURROW_HEADED)
-		layout = ((struct burrow_header *)object->start)->layout;
+		return ((struct burrow_header *)object->start)->layout;
+	return info->layout;
+}
+
+const char *burrow_heap_type_name(const struct burrow_object *object)
+{
+	const struct burrow_layout *layout = layout_of(object);
+
 	return layout ? layout->name : NULL;
+}
+
+/* The @i-th of a list with commas between, from 0. */
+static void copy_item(const char *list, size_t i, char *to, size_t size)
+{
+	size_t len;
+
+	while (list && i--) {
+		list = strchr(list, ',');
+		list += list ? 1 : 0;
+	}
+	if (!list)
+		return;
+	list += strspn(list, " ");
+	len = strcspn(list, ",");
+	if (len >= size)
+		len = size - 1;
+	memcpy(to, list, len);
+	to[len] = 0;
+}
+
+void burrow_heap_field_name(const struct burrow_object *object, size_t offset,
+			    char *to, size_t size)
+{
+	const struct burrow_layout *layout = layout_of(object);
+	size_t i;
+
+	to[0] = 0;
+	if (!layout || !layout->text)
+		return;
+	for (i = 0; i < layout->nr_fields; i++) {
+		if (offset - layout->fields[i].offset < layout->fields[i].bytes)
+			copy_item(layout->text, i + 1, to, size);
+	}
 }
 
 bool burrow_heap_may_point(const struct burrow_object *object)

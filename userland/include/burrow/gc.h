@@ -60,7 +60,8 @@ struct burrow_type_cell {
  * @nr_fields:	how many
  * @name:	for messages
  * @cell:	writable, zeroed memory that belongs to this type
- * @reserved:	0
+ * @text:	the type and its fields as they were written, with commas between,
+ *		for messages; or NULL
  *
  * BURROW_TYPE() and BURROW_TYPE_FLEX() make it.
  */
@@ -72,7 +73,7 @@ struct burrow_type {
 	size_t nr_fields;
 	const char *name;
 	struct burrow_type_cell *cell;
-	size_t reserved;
+	const char *text;
 };
 
 /* clang-format off */
@@ -175,7 +176,7 @@ struct burrow_type {
 		__attribute__((unused)) = {				\
 		size, tail, tail_size, name##_fields + 1,		\
 		sizeof(name##_fields) / sizeof(name##_fields[0]) - 1,	\
-		#name, &name##_cell, 0					\
+		#name, &name##_cell, #__VA_ARGS__			\
 	}
 
 /**
