@@ -249,6 +249,46 @@ static void pass_by(void *arg)
 }
 
 /* Most of them are in the global queue, and a yield comes to those, too. */
+/* More than a ring has room for, and the clock wakes all of them all the time. */
+#define SLEEPERS 1000
+#define TURNS 2000
+
+static int turns[SLEEPERS];
+static struct burrow_waitgroup gate;
+
+static void take_turns(void *arg)
+{
+	int *mine = arg;
+
+	add(&ran, 1);
+	burrow_waitgroup_wait(&gate);
+	while (!get(&stop)) {
+		burrow_sleep(1);
+		if (__atomic_add_fetch(mine, 1, __ATOMIC_RELAXED) == TURNS)
+			put(&stop, 1);
+	}
+}
+
+TEST_ON(who_is_woken_waits_no_longer_than_others)
+{
+	int i, least = TURNS;
+
+	put(&stop, 0);
+	put(&ran, 0);
+	memset(turns, 0, sizeof(turns));
+	burrow_waitgroup_add(&gate, 1);
+	for (i = 0; i < SLEEPERS; i++)
+		burrow_go(take_turns, &turns[i]);
+	wait_until(&ran, SLEEPERS);
+	burrow_waitgroup_done(&gate);
+	wait_for_others();
+	for (i = 0; i < SLEEPERS; i++) {
+		if (turns[i] < least)
+			least = turns[i];
+	}
+	CHECK(least > TURNS / 4);
+}
+
 TEST_ON(yields_come_to_all_who_are_new)
 {
 	int i, yields = 0, started = 0, others = burrow_set_procs(0) - 1;

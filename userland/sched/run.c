@@ -375,6 +375,7 @@ static void reset(struct burrow_runtime *rt)
 	rt->fresh = (struct goroutine_queue){ 0 };
 	rt->free = (struct goroutine_queue){ 0 };
 	WRITE_ONCE(rt->queued, 0);
+	WRITE_ONCE(rt->spilled, 0);
 	rt->names = NULL;
 	rt->slabs = NULL;
 	rt->regions = NULL;

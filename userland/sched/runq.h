@@ -15,7 +15,7 @@ struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 				    struct burrow_proc *victim, bool next);
 void burrow_global_push(struct goroutine *g); /* under runtime.lock */
 struct goroutine *burrow_global_take(struct burrow_proc *proc);
-struct goroutine *burrow_global_take_one(void);
+struct goroutine *burrow_global_take_turn(struct burrow_proc *proc, size_t n);
 
 /* Somebody was woken for what its own processor runs now: less often then. */
 static inline void burrow_runq_told_in_vain(struct burrow_proc *proc)

@@ -212,11 +212,22 @@ int burrow_ready_new_leave(struct burrow_thread *self, struct goroutine *g)
 	return 0;
 }
 
+/* See runq.c: behind those that were there before. */
+static void push_behind(struct goroutine *g)
+{
+	pthread_mutex_lock(&burrow_runtime.lock);
+	burrow_global_push(g);
+	pthread_mutex_unlock(&burrow_runtime.lock);
+}
+
 void burrow_ready_last(struct burrow_thread *self, struct goroutine *g)
 {
 	BURROW_PROBE(go_ready, g->id, self->current->id);
 	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
-	burrow_runq_push(self->proc, g);
+	if (burrow_unlikely(READ_ONCE(burrow_runtime.spilled)))
+		push_behind(g);
+	else
+		burrow_runq_push(self->proc, g);
 	wake_for_work();
 }
 
@@ -266,7 +277,7 @@ static struct goroutine *pick_fair(struct burrow_proc *proc)
 		g = burrow_fresh_steal(proc, proc);
 	}
 	if (!g)
-		g = burrow_global_take_one();
+		g = burrow_global_take_turn(proc, FAIR_EVERY);
 	return g ? g : burrow_runq_pop_ring(proc);
 }
 

@@ -405,6 +405,7 @@ struct burrow_remains;
  * @queue:	goroutines that any processor may run; under @lock
  * @fresh:	the same of those that have not run yet; under @lock
  * @queued:	length of both, for a look without the lock
+ * @spilled:	that of the first
  * @slabs:	of goroutines; under @lock
  * @free:	goroutine structs to use again; under @lock
  * @names:	of named goroutines, to use again; under @lock
@@ -450,6 +451,7 @@ struct burrow_runtime {
 	struct goroutine_queue queue;
 	struct goroutine_queue fresh;
 	size_t queued;
+	size_t spilled;
 	struct burrow_slab *slabs;
 	struct goroutine_queue free;
 	void *names;
