@@ -11,6 +11,10 @@
  * more there may be work, but then nobody is idle. What is done under
  * runtime.lock is one step here: of what changes there others see one word.
  *
+ * The owner of the ring does not switch any more here, and nobody has found yet
+ * that he was woken in vain. Where it is otherwise a few goroutines are left to
+ * their owner, and to the monitor if he stops; idle.c tells of that.
+ *
  *	here			there
  *	push			burrow_runq_push(); the tail is in the store buffer
  *	light, heavy		burrow_barrier_light(), burrow_barrier_heavy()

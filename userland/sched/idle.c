@@ -8,6 +8,14 @@
  * else on a futex, until the processor's first timeout. It is outside then, so
  * the world can stop over its head.
  *
+ * To run a goroutine elsewhere than where it was made ready costs a microsecond:
+ * each line of memory that the two share comes from the other's cache. So a thief
+ * who finds only a few with an owner who moves on leaves them there: it takes them
+ * if the owner has not switched while it looked, some four microseconds, and does
+ * not stay awake for them. It tells who had it woken, and is woken less often then,
+ * by half each time, until somebody has something to take (proc.skip_max). Should
+ * the owner stop moving after all, the monitor wakes a processor within its period.
+ *
  * The list of idle processors is under runtime.lock. Whoever takes one off the
  * list is responsible for it: its own thread when it wakes by itself, else the
  * one who wakes it, on whose behalf it spins already.
@@ -142,7 +150,8 @@ static bool may_wake_one(struct burrow_runtime *rt)
 }
 
 /* Under runtime.lock. The thread to kick, NULL: none can be had now. */
-static struct burrow_thread *take_idle(struct burrow_runtime *rt)
+static struct burrow_thread *take_idle(struct burrow_runtime *rt,
+				       struct burrow_proc *by)
 {
 	struct burrow_proc *proc = idle_choose(rt);
 
@@ -150,6 +159,7 @@ static struct burrow_thread *take_idle(struct burrow_runtime *rt)
 		burrow_idle_remove(proc);
 		if (burrow_proc_man(proc)) {
 			proc->thread->spinning = true;
+			proc->thread->woken_by = by;
 			return proc->thread;
 		}
 	}
@@ -174,7 +184,7 @@ void burrow_wake_one(void)
 		return;
 	pthread_mutex_lock(&rt->lock);
 	if (inside || (rt->running && may_wake_one(rt)))
-		thread = take_idle(rt);
+		thread = take_idle(rt, inside ? burrow_self()->proc : NULL);
 	if (thread && !inside)
 		burrow_thread_kick(thread);
 	pthread_mutex_unlock(&rt->lock);
@@ -213,9 +223,24 @@ static uint32_t count_victims(const struct burrow_runtime *rt)
 	return n;
 }
 
-/* From all others once, beginning anywhere. */
-static struct goroutine *steal_round(struct burrow_thread *self, bool last)
+static void watch(struct burrow_thread *self, const struct burrow_proc *victim)
 {
+	if (victim->index < BURROW_LOOKS)
+		self->seen[victim->index] = burrow_proc_switches(victim);
+}
+
+/* It has switched since: what little waits there has its turn soon. */
+static bool moves(const struct burrow_thread *self,
+		  const struct burrow_proc *victim)
+{
+	return victim->index < BURROW_LOOKS &&
+	       self->seen[victim->index] != burrow_proc_switches(victim);
+}
+
+/* From all others once, beginning anywhere. */
+static struct goroutine *steal_round(struct burrow_thread *self, int round)
+{
+	bool last = round == STEAL_ROUNDS - 1;
 	struct burrow_runtime *rt = &burrow_runtime;
 	struct burrow_proc *proc = self->proc, *victim;
 	uint32_t i, n = count_victims(rt), at = burrow_random(proc) % n;
@@ -235,7 +260,10 @@ static struct goroutine *steal_round(struct burrow_thread *self, bool last)
 			if (g)
 				return g;
 		}
-		g = burrow_runq_steal(proc, victim, last);
+		if (!round)
+			watch(self, victim);
+		g = burrow_runq_steal(proc, victim,
+				      last && !moves(self, victim));
 		if (g)
 			return g;
 	}
@@ -254,7 +282,7 @@ static struct goroutine *steal(struct burrow_thread *self)
 	if (!self->spinning)
 		return NULL;
 	for (round = 0; !g && round < STEAL_ROUNDS; round++) {
-		g = steal_round(self, round == STEAL_ROUNDS - 1);
+		g = steal_round(self, round);
 		for (i = 0; !g && i < NEXT_PATIENCE; i++)
 			burrow_arch_relax();
 	}
@@ -331,18 +359,32 @@ static void idle_end(struct burrow_thread *self, struct burrow_proc *proc)
 }
 
 /* After we are on the list, all that others may have queued before they saw. */
-static bool work_waits(const struct burrow_runtime *rt)
+static bool work_waits(const struct burrow_thread *self,
+		       const struct burrow_runtime *rt)
 {
+	const struct burrow_proc *proc;
 	int i;
 
 	if (__atomic_load_n(&rt->queued, __ATOMIC_RELAXED) ||
 	    __atomic_load_n(&rt->notified, __ATOMIC_RELAXED))
 		return true;
-	for (i = 0; rt->procs[i]; i++) {
-		if (!burrow_runq_empty(rt->procs[i]))
+	for (i = 0; (proc = rt->procs[i]); i++) {
+		if (!burrow_runq_empty(proc) &&
+		    (!moves(self, proc) ||
+		     burrow_runq_length(proc) > BURROW_QUEUE_FEW))
 			return true;
 	}
 	return false;
+}
+
+/* It was woken, looked, and found nothing: not so often from now on. */
+static void found_nothing(struct burrow_thread *self)
+{
+	struct burrow_proc *by = self->woken_by;
+
+	self->woken_by = NULL;
+	if (by)
+		burrow_runq_told_in_vain(by);
 }
 
 static void idle(struct burrow_thread *self)
@@ -355,7 +397,7 @@ static void idle(struct burrow_thread *self)
 	/* Pairs with the light barrier in wake_for_work(). */
 	if (!burrow_solo)
 		burrow_barrier_heavy();
-	if (!work_waits(&burrow_runtime)) {
+	if (!work_waits(self, &burrow_runtime)) {
 		until = __atomic_load_n(&proc->timers.next, __ATOMIC_RELAXED);
 		if (proc->cache.count && proc->decay_at < until)
 			until = proc->decay_at;
@@ -418,9 +460,13 @@ struct goroutine *burrow_find(struct burrow_thread *self)
 	}
 	if (!g)
 		g = steal(self);
-	if (!g)
+	if (!g) {
+		found_nothing(self);
 		idle(self);
-	else if (self->spinning)
+		return NULL;
+	}
+	self->woken_by = NULL;
+	if (self->spinning)
 		spin_end(self);
 	return g;
 }

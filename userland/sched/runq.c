@@ -200,16 +200,18 @@ static struct goroutine *steal_other(struct burrow_proc *thief,
 }
 
 struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
-				    struct burrow_proc *victim, bool next)
+				    struct burrow_proc *victim, bool few)
 {
 	uint32_t head, n, i, tail = thief->tail;
 
+	if (!few && burrow_runq_length(victim) <= BURROW_QUEUE_FEW)
+		return NULL;
 	for (;;) {
 		head = __atomic_load_n(&victim->head, __ATOMIC_ACQUIRE);
 		n = __atomic_load_n(&victim->tail, __ATOMIC_ACQUIRE) - head;
 		n -= n / 2;
 		if (!n)
-			return steal_other(thief, victim, next);
+			return steal_other(thief, victim, few);
 		if (n > BURROW_QUEUE_LEN / 2)
 			continue; /* head and tail were not of one moment */
 		for (i = 0; i < n; i++)
@@ -223,6 +225,8 @@ struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
 						__ATOMIC_RELAXED))
 			break;
 	}
+	/* Whoever made them ready went on: tell at once from now on. */
+	__atomic_store_n(&victim->skip_max, 0, __ATOMIC_RELAXED);
 	/* The last of them runs at once. */
 	__atomic_store_n(&thief->tail, tail + n - 1, __ATOMIC_RELEASE);
 	return __atomic_load_n(BURROW_RING(thief, tail + n - 1),

@@ -8,11 +8,13 @@
 
 #include "sched.h"
 
+#define BURROW_QUEUE_FEW 4 /* the owner comes to them soon, if he moves */
+
 #define BURROW_RING(proc, i) (&(proc)->ring[(i) % BURROW_QUEUE_LEN])
 
 void burrow_runq_spill(struct burrow_proc *proc, struct goroutine *g);
 struct goroutine *burrow_runq_steal(struct burrow_proc *thief,
-				    struct burrow_proc *victim, bool next);
+				    struct burrow_proc *victim, bool few);
 void burrow_global_push(struct goroutine *g); /* under runtime.lock */
 struct goroutine *burrow_global_take(struct burrow_proc *proc);
 struct goroutine *burrow_global_take_turn(struct burrow_proc *proc, size_t n);
@@ -22,7 +24,6 @@ static inline void burrow_runq_told_in_vain(struct burrow_proc *proc)
 {
 	uint32_t skip = READ_ONCE(proc->skip_max);
 
-	proc->next_told = false;
 	/* A thief sets it back meanwhile: it is a guess. */
 	if (skip < 4096)
 		WRITE_ONCE(proc->skip_max, skip * 2 + 1);
@@ -162,9 +163,18 @@ static inline struct goroutine *burrow_runq_pop(struct burrow_proc *proc)
 		g = burrow_runq_pop_ring(proc);
 		return g ? g : burrow_fresh_pop(proc);
 	}
-	if (burrow_unlikely(proc->next_told))
+	if (burrow_unlikely(proc->next_told)) {
+		proc->next_told = false;
 		burrow_runq_told_in_vain(proc);
+	}
 	return g;
+}
+
+/* All that wait there, but for the one that is next; a moment's guess. */
+static inline uint32_t burrow_runq_length(const struct burrow_proc *proc)
+{
+	return READ_ONCE(proc->tail) - READ_ONCE(proc->head) +
+	       READ_ONCE(proc->fresh.tail) - READ_ONCE(proc->fresh.head);
 }
 
 static inline bool burrow_runq_empty(const struct burrow_proc *proc)

@@ -16,8 +16,10 @@
  * that it puts in that place. One that is still there when its own processor
  * comes to it was told for nothing, and skip_max doubles; one that a thief got
  * sets skip_max to 0. The monitor wakes an idle processor where such a place
- * stays full for milliseconds, so the learning can start again. Everything else
- * that becomes runnable wakes an idle processor at once.
+ * stays full for milliseconds, so the learning can start again. The same counts
+ * where only a few wait in the queues of this processor: a thief who was woken for
+ * them and left without any doubles skip_max, too (idle.c). Where more than a few
+ * wait somebody is woken at once.
  *
  * A woken processor spins: it looks for work in all queues before it sleeps
  * again. As long as one spins nobody else is woken; when it finds work and was
@@ -97,12 +99,25 @@ static inline struct burrow_thread *landed(struct burrow_thread *self)
 	return self;
 }
 
-static void wake_for_work(void)
+/* Whether to wake somebody for one more, when little waits here. */
+static bool may_skip(struct burrow_proc *proc)
+{
+	if (proc->skip) {
+		proc->skip--;
+		return true;
+	}
+	proc->skip = __atomic_load_n(&proc->skip_max, __ATOMIC_RELAXED);
+	return false;
+}
+
+static void wake_for_work(struct burrow_proc *proc)
 {
 	/* Pairs with the heavy barrier in idle.c: it sees our work, or we it. */
 	burrow_barrier_light();
-	if (burrow_unlikely(
-		    __atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED)))
+	if (burrow_likely(!__atomic_load_n(&burrow_runtime.nr_idle,
+					   __ATOMIC_RELAXED)))
+		return;
+	if (burrow_runq_length(proc) > BURROW_QUEUE_FEW || !may_skip(proc))
 		burrow_wake_one();
 }
 
@@ -117,17 +132,14 @@ static __attribute__((noinline)) void ready_slow(struct burrow_thread *self,
 	old = burrow_runq_set_next(proc, g);
 	if (old) {
 		burrow_runq_push(proc, old);
-		wake_for_work();
+		wake_for_work(proc);
 		return;
 	}
 	proc->next_told = false;
 	if (!__atomic_load_n(&burrow_runtime.nr_idle, __ATOMIC_RELAXED))
 		return;
-	if (proc->skip) {
-		proc->skip--;
+	if (may_skip(proc))
 		return;
-	}
-	proc->skip = __atomic_load_n(&proc->skip_max, __ATOMIC_RELAXED);
 	proc->next_told = true;
 	burrow_wake_one();
 }
@@ -187,7 +199,7 @@ void burrow_ready_new(struct burrow_thread *self, struct goroutine *g)
 {
 	WRITE_ONCE(g->state, GOROUTINE_RUNNABLE);
 	burrow_fresh_push(self->proc, g);
-	wake_for_work();
+	wake_for_work(self->proc);
 }
 
 static __attribute__((noinline)) int
@@ -228,7 +240,7 @@ void burrow_ready_last(struct burrow_thread *self, struct goroutine *g)
 		push_behind(g);
 	else
 		burrow_runq_push(self->proc, g);
-	wake_for_work();
+	wake_for_work(self->proc);
 }
 
 void burrow_ready_foreign(struct goroutine *g)
@@ -296,8 +308,10 @@ static inline struct goroutine *pick(struct burrow_proc *proc)
 	g = burrow_runq_take_next(proc);
 	if (!g)
 		return burrow_runq_pop_ring(proc);
-	if (burrow_unlikely(proc->next_told))
+	if (burrow_unlikely(proc->next_told)) {
+		proc->next_told = false;
 		burrow_runq_told_in_vain(proc);
+	}
 	return g;
 }
 

@@ -55,6 +55,7 @@
 #define BURROW_NAME_BYTES 32
 #define BURROW_QUEUE_LEN 256 /* a power of two */
 #define BURROW_PROCS_MAX 1024
+#define BURROW_LOOKS 16 /* processors that a thief watches before it takes little */
 
 /* What a goroutine is doing; dumps show it. */
 enum goroutine_state {
@@ -307,6 +308,9 @@ enum burrow_sleep_state {
  * @loop:	the thread's own stack, as if it were a goroutine
  * @exceptions:	the C++ library's per-thread state, NULL without C++
  * @spinning:	looks for work and is counted in runtime.spinning
+ * @woken_by:	the processor that wanted it woken to look for work, or NULL; by
+ *		itself, and under runtime.lock while it sleeps
+ * @seen:	switches of others when it began to look, as far as they fit
  * @look:	it is to look around before it runs anything
  * @picked:	what it was to run when it went back to its loop, or NULL
  * @start_fn:	function of the goroutine that is being started
@@ -345,6 +349,8 @@ struct burrow_thread {
 	uintptr_t *exceptions;
 	bool spinning;
 	bool look;
+	struct burrow_proc *woken_by;
+	uint64_t seen[BURROW_LOOKS];
 	struct goroutine *picked;
 	void (*start_fn)(void *arg);
 	void *start_arg;
