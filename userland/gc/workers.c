@@ -199,6 +199,7 @@ void burrow_workers_begin(struct burrow_heap *heap, bool beside)
 	pthread_mutex_lock(&workers.lock);
 	workers.heap = heap;
 	workers.beside = beside;
+	WRITE_ONCE(workers.starving, false);
 	WRITE_ONCE(workers.marking, workers.nr);
 	workers.phase++;
 	__atomic_store_n(&workers.ending, false, __ATOMIC_RELAXED);
@@ -220,8 +221,11 @@ void burrow_workers_end(void)
 bool burrow_workers_hungry(const struct burrow_heap *heap)
 {
 	uint64_t active = __atomic_load_n(&workers.active, __ATOMIC_RELAXED);
+	int marking = READ_ONCE(workers.marking);
 
-	return ((int)(uint32_t)active < READ_ONCE(workers.marking) ||
+	/* Alone nobody would take it but who shared it. */
+	return marking &&
+	       ((int)(uint32_t)active < marking ||
 		READ_ONCE(workers.starving)) &&
 	       !burrow_mark_shared(heap);
 }
