@@ -370,7 +370,7 @@ static bool work_waits(const struct burrow_thread *self,
 		return true;
 	for (i = 0; (proc = rt->procs[i]); i++) {
 		if (!burrow_runq_empty(proc) &&
-		    (!moves(self, proc) ||
+		    (proc == self->proc || !moves(self, proc) ||
 		     burrow_runq_length(proc) > BURROW_QUEUE_FEW))
 			return true;
 	}
