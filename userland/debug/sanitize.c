@@ -85,8 +85,8 @@ void burrow_asan_end(struct burrow_thread *self, void *fake)
 
 /*
  * Frames that nobody returned from, the last ones of who has ended among them: what
- * comes to lie there next is not theirs. A
- * stack below its frames has nothing that AddressSanitizer would remember.
+ * comes to lie there next is not theirs. A stack below its frames has nothing that
+ * AddressSanitizer would remember.
  */
 void burrow_asan_forget(struct goroutine *g, void *arg)
 {
