@@ -8,6 +8,8 @@
 #include <burrow.h>
 #include <burrow/sync.h>
 #include <errno.h>
+#include <link.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -126,6 +128,44 @@ static int run_collections(void *arg)
 	}
 	collected.size = sizeof(collected);
 	return burrow_stats(&collected);
+}
+
+/*
+ * Constants of this program are not mapped any more, as if it had been reclaimed:
+ * whoever reads one has them come in again, a BPF program can't.
+ */
+static int forget_constants(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	uintptr_t from, to;
+	int i;
+
+	(void)size;
+	(void)arg;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type != PT_LOAD || p->p_flags != PF_R)
+			continue;
+		from = (info->dlpi_addr + p->p_vaddr) & ~4095UL;
+		to = info->dlpi_addr + p->p_vaddr + p->p_memsz;
+		madvise((void *)from, to - from, MADV_DONTNEED);
+	}
+	return 1; /* the program itself is the first */
+}
+
+static int run_forgetful(void *arg)
+{
+	int i;
+
+	(void)arg;
+	burrow_gc_percent(-1);
+	for (i = 0; i < CYCLES; i++) {
+		dl_iterate_phdr(forget_constants, NULL);
+		burrow_gc();
+		dl_iterate_phdr(forget_constants, NULL);
+		burrow_sleep(1000);
+	}
+	return 0;
 }
 
 /* One that the growing heap begins: much of it lives, so that some help. */
@@ -309,6 +349,16 @@ TEST_F(probes, collections)
 	EXPECT_EQ(CYCLES,
 		  parked_for(self, "mark") + parked_for(self, "mark begin"));
 	EXPECT_LE(parked_for(self, "mark end"), parked_for(self, "mark begin"));
+}
+
+TEST_F(probes, texts_that_are_not_mapped)
+{
+	LOAD();
+	ASSERT_EQ(0, attach(self, 0, PROBES));
+	ASSERT_EQ(0, run_on(variant->procs, run_forgetful));
+	EXPECT_EQ(CYCLES, parked_for(self, "wanted"));
+	EXPECT_LE(CYCLES, parked_for(self, "sleep"));
+	EXPECT_EQ(0, parked_for(self, ""));
 }
 
 TEST_F(probes, collections_of_a_heap_that_grows)

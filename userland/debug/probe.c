@@ -52,7 +52,7 @@ static void tell_left(const struct burrow_thread *self,
 		why = g->reason;
 		text = goroutine_reason_name(g);
 	}
-	BURROW_PROBE(go_park, g->id, why, text);
+	BURROW_PROBE(go_park, g->id, why, burrow_probe_text(text));
 }
 
 void burrow_probe_switch(struct burrow_thread *self, struct goroutine *to,

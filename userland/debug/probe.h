@@ -79,6 +79,19 @@ struct goroutine;
 void burrow_probe_switch(struct burrow_thread *self, struct goroutine *to,
 			 int after);
 
+/*
+ * A text as an argument. BPF programs can't have a page come in that is not mapped,
+ * and would read nothing: it is read here, once somebody watches.
+ */
+static inline const char *burrow_probe_text(const char *text)
+{
+	const volatile char *c = text;
+
+	while (*c)
+		c++;
+	return text;
+}
+
 /* BURROW_PROBE(go_ready, g->id, by): up to twelve numbers or pointers */
 #define BURROW_PROBE(name, ...)                                   \
 	do {                                                      \
