@@ -42,6 +42,13 @@ if command -v groff >/dev/null; then
 			xargs groff -man -Tutf8 -ww -z 2>&1)" ""
 fi
 
+# Built again when the headers of valgrind come: they may come after the library.
+stamp() {
+	make -C "$top/userland" -pn CC="$1" BUILD="$work/stamp" library 2>/dev/null |
+		sed -n 's/^VALGRIND := .*-//p'
+}
+is "a compiler without valgrind's headers is known" "$(stamp "gcc -nostdinc")" missing
+
 cat >"$work/use.c" <<'END'
 #include <burrow.h>
 static void other(void *arg) { *(int *)arg += 1; }

@@ -335,7 +335,7 @@ static void hog_and_sleep(void *arg)
 static void start_leftovers(void)
 {
 	inside = 0;
-	stop = 0;
+	__atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
 	burrow_go(hog_and_call, NULL);
 	burrow_go(block_and_call, NULL);
 	burrow_go(hog_and_start, NULL);
@@ -376,7 +376,7 @@ TEST_F(on, a_run_ends_although_others_are_in_c)
 	EXPECT_EQ(-ESRCH, burrow_go(never, NULL));
 	ASSERT_EQ(0, run_on(variant->procs, live_on));
 	EXPECT_EQ(5, threads_now());
-	stop = 1;
+	__atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
 	EXPECT_TRUE(alone_soon());
 	ASSERT_EQ(0, run_on(variant->procs, live_on));
 	EXPECT_TRUE(alone_soon());
@@ -384,7 +384,7 @@ TEST_F(on, a_run_ends_although_others_are_in_c)
 
 static void release_and_live(void)
 {
-	stop = 1;
+	__atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
 	live_on();
 }
 
@@ -420,7 +420,7 @@ static void leave_all_sorts(void)
 	struct burrow_chan *ch = burrow_chan_new(0, 0);
 	int i;
 
-	stop = 0;
+	__atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
 	for (i = 0; i < 10; i++) {
 		burrow_go(receive_in, ch);
 		burrow_go(sleep_for_ever, NULL);
@@ -435,7 +435,7 @@ static void leave_all_sorts(void)
 
 static void release(void)
 {
-	stop = 1;
+	__atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
 	alone_soon();
 }
 
@@ -524,13 +524,13 @@ TEST_F(on, other_threads_call_while_runs_begin_and_end)
 	pthread_t callers[3];
 	int i, bad = 0;
 
-	stop = 0;
+	__atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
 	bell = burrow_event_new();
 	for (i = 0; i < 3; i++)
 		pthread_create(&callers[i], NULL, call_all_the_time, &bad);
 	for (i = 0; i < 100; i++)
 		ASSERT_EQ(0, run_on(variant->procs, live_shortly));
-	stop = 1;
+	__atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
 	for (i = 0; i < 3; i++)
 		pthread_join(callers[i], NULL);
 	EXPECT_EQ(0, bad);
@@ -576,7 +576,7 @@ TEST_ON(a_child_runs_its_own)
 	int i, status[3];
 
 	/* What the parent has under way the child has not. */
-	stop = 0;
+	__atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
 	burrow_signal_chan(SIGUSR1);
 	burrow_go(hog, NULL);
 	burrow_go(sleep_for_ever, NULL);
@@ -588,7 +588,7 @@ TEST_ON(a_child_runs_its_own)
 		burrow_sleep(MS);
 	for (i = 0; i < 3; i++)
 		CHECK(status[i] == 33);
-	stop = 1;
+	__atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
 }
 
 /* Threads that can't be had. */
@@ -639,7 +639,7 @@ TEST(no_thread_at_the_start)
 
 static void need_a_thread(void)
 {
-	stop = 0;
+	__atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
 	refuse_threads();
 	burrow_go(hog, NULL);
 	burrow_go(hog, NULL);
@@ -682,7 +682,7 @@ static void need_a_thread_amid_bells(void)
 	struct burrow_event *event = burrow_event_new();
 	pthread_t thread;
 
-	stop = 0;
+	__atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
 	pthread_create(&thread, NULL, ring_the_bell, event);
 	refuse_threads();
 	burrow_go(hog, NULL);

@@ -136,8 +136,8 @@ static void wait_in_line(void *arg)
 {
 	add(&arrived, 1);
 	CHECK(wait_long() == 0);
-	order[__atomic_fetch_add(&woken, 1, __ATOMIC_SEQ_CST)] =
-		(int)(intptr_t)arg;
+	put(&order[__atomic_fetch_add(&woken, 1, __ATOMIC_SEQ_CST)],
+	    (int)(intptr_t)arg);
 }
 
 static void wait_until(int *counter, int n)
@@ -165,9 +165,9 @@ TEST_ON(each_notification_wakes_one_in_order)
 		burrow_notify(event);
 		wait_until(&woken, i + 1);
 	}
-	for (i = 0; i < WAITERS; i++)
-		CHECK(order[i] == i);
 	wait_for_others();
+	for (i = 0; i < WAITERS; i++)
+		CHECK(get(&order[i]) == i);
 	burrow_event_free(event);
 }
 

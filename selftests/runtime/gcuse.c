@@ -4,6 +4,7 @@
  * and statistics; and that it collects by itself.
  */
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "gc.h"
 
@@ -347,6 +348,73 @@ TEST_GC(memory_of_a_program_that_rests_goes_back)
 	}
 	CHECK(s.heap_live >= 16 * MIB);
 	CHECK(s.heap_bytes < 20 * MIB);
+	memset(blocks, 0, sizeof(blocks));
+}
+
+/*
+ * A large heap may have a cycle in many seconds only. What it frees will be needed
+ * before the next one: it does not go back to be touched anew.
+ */
+TEST_GC(memory_that_will_be_needed_stays)
+{
+	struct burrow_stats s = { .size = sizeof(s) };
+	static void *blocks[512];
+	uint64_t before, least;
+	int i;
+
+	burrow_gc_percent(1000);
+	for (i = 0; i < 512; i++)
+		blocks[i] = burrow_alloc_noscan(64 * KIB);
+	for (i = 0; i < 1536; i++)
+		burrow_alloc_noscan(64 * KIB);
+	collect();
+	CHECK(burrow_stats(&s) == 0);
+	before = s.heap_bytes;
+	CHECK(before >= 120 * MIB);
+	/* 60 MiB a second, or a tenth of it. */
+	for (i = 0, least = before; i < 300; i++) {
+		burrow_alloc_noscan(256 * KIB);
+		burrow_sleep(4 * MS);
+		CHECK(burrow_stats(&s) == 0);
+		if (s.heap_bytes < least)
+			least = s.heap_bytes;
+	}
+	CHECK(least >= before - before / 8);
+	memset(blocks, 0, sizeof(blocks));
+}
+
+static long faults_of_thread(void)
+{
+	struct rusage use;
+
+	getrusage(RUSAGE_THREAD, &use);
+	return use.ru_minflt;
+}
+
+/* Of a heap that grows, and not too fast: by the collector's thread. */
+TEST_GC(memory_is_ready_before_it_is_needed)
+{
+	static char *blocks[2048];
+	long faults = 0, before;
+	int i;
+
+	/* The module maps several pages at once, but none before they are touched. */
+	if (on_kmod())
+		return;
+	burrow_gc_percent(1000);
+	collect();
+	for (i = 0; i < 2048; i++) {
+		blocks[i] = burrow_alloc_noscan(64 * KIB);
+		before = faults_of_thread();
+		memset(blocks[i], 1, 64 * KIB);
+		/* The first half is before it is looked after. */
+		if (i >= 1024)
+			faults += faults_of_thread() - before;
+		burrow_sleep(MS);
+	}
+	CHECK(faults < 1024 * 16 / 2);
+	for (i = 0; i < 2048; i++)
+		CHECK(blocks[i][0] == 1 && blocks[i][64 * KIB - 1] == 1);
 	memset(blocks, 0, sizeof(blocks));
 }
 

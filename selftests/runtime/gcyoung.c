@@ -376,7 +376,8 @@ TEST(marking_is_not_left_to_the_last_stop)
 	if (!on_kmod() && burrow_track_try(&burrow_track_uffd, -1))
 		SKIP(return, "no writes are tracked here");
 	for (i = 0; i < 2; i++) {
-		cycles = late = 0;
+		cycles = 0;
+		late = 0;
 		outcome_of(&o, run_keeping, &all[i]);
 		EXPECT_TRUE(exited_with(&o, 0));
 		count_late(&all[i], o.text, &cycles, &late);

@@ -248,7 +248,6 @@ static void pass_by(void *arg)
 	add(&passed_by, 1);
 }
 
-/* Most of them are in the global queue, and a yield comes to those, too. */
 /* More than a ring has room for, and the clock wakes all of them all the time. */
 #define SLEEPERS 1000
 #define TURNS 2000
@@ -289,6 +288,7 @@ TEST_ON(who_is_woken_waits_no_longer_than_others)
 	CHECK(least > TURNS / 4);
 }
 
+/* Most of them are in the global queue, and a yield comes to those, too. */
 TEST_ON(yields_come_to_all_who_are_new)
 {
 	int i, yields = 0, started = 0, others = burrow_set_procs(0) - 1;

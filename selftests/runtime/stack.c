@@ -376,6 +376,22 @@ TEST(few_stacks_rest_where_memory_is_limited)
 	EXPECT_GT(faults[1], SMALL / 2);
 }
 
+static int limit_and_rest(void *arg)
+{
+	burrow_memory_limit(8 * MIB);
+	return rest(arg);
+}
+
+TEST(and_where_it_is_limited_later)
+{
+	long faults[3] = { 0 };
+
+	if (on_kmod())
+		SKIP(return, "the module keeps pages itself");
+	EXPECT_EQ(2, burrow_run(NULL, limit_and_rest, faults));
+	EXPECT_GT(faults[1], SMALL / 2);
+}
+
 static int gather(void *arg)
 {
 	struct crowd *crowd = arg;

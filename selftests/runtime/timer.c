@@ -301,7 +301,7 @@ TEST_ON(stop_races_with_the_run)
 	}
 	burrow_chan_close(ch);
 	wait_for_others();
-	CHECK(ran + prevented == RACES);
+	CHECK(get(&ran) + get(&prevented) == RACES);
 }
 
 static void reset_it(void *arg)
@@ -338,7 +338,7 @@ TEST_ON(reset_races_with_the_run)
 	wait_for_others();
 	prevented += burrow_timer_stop(t);
 	wait_for_others();
-	CHECK(ran + prevented == set);
+	CHECK(get(&ran) + get(&prevented) == get(&set));
 }
 
 TEST_ON(after_carries_the_time_once)

@@ -12,7 +12,7 @@
  * A channel is an object of the collected heap, allocated outside of the runtime.
  * What leads to it while somebody waits in it: his waiter, which the collector looks
  * at (gc/stacks.c), or the cell of his select, and so it does to the element that
- * he gives. Timers and contexts that send to one are roots.
+ * he gives. A timer that sends to one points to it, a context has one inside.
  *
  * Lock: the channel's own. A select holds several, in the order of their
  * addresses. A partner is made ready after the lock was dropped.

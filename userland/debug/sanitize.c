@@ -39,6 +39,8 @@ uint8_t burrow_san_tools;
 
 int burrow_san_open(void)
 {
+	unsigned int tools = 0;
+
 #ifndef BURROW_TSAN
 	if (__tsan_init) {
 		burrow_print(
@@ -47,14 +49,15 @@ int burrow_san_open(void)
 		return -ENOTSUP;
 	}
 #endif
-	burrow_san_tools = 0;
-	burrow_watch.asan = 0;
-	if (__sanitizer_start_switch_fiber && __sanitizer_finish_switch_fiber) {
-		burrow_san_tools |= BURROW_SAN_ASAN;
-		burrow_watch.asan = 1;
-	}
+	if (__sanitizer_start_switch_fiber && __sanitizer_finish_switch_fiber)
+		tools |= BURROW_SAN_ASAN;
 	if (RUNNING_ON_VALGRIND)
-		burrow_san_tools |= BURROW_SAN_VALGRIND;
+		tools |= BURROW_SAN_VALGRIND;
+	/* The same in each run: threads of the last one may be on their way out. */
+	if (tools != burrow_san_tools) {
+		burrow_san_tools = tools;
+		burrow_watch.asan = !!(tools & BURROW_SAN_ASAN);
+	}
 	return 0;
 }
 

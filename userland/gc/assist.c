@@ -117,6 +117,20 @@ bool burrow_assist_busy(void)
 	return false;
 }
 
+/*
+ * So many bytes of objects are marked or scanned, whichever comes first: an array of
+ * pointers leads to far more than it is.
+ */
+static void drain(struct burrow_marker *m, size_t bytes)
+{
+	uint64_t until = m->bytes + bytes;
+	size_t scanned = 0;
+
+	while (scanned < bytes && m->bytes < until &&
+	       burrow_mark_drain(m, LEAST))
+		scanned += LEAST;
+}
+
 static void mark_some(size_t bytes)
 {
 	struct helper *helper = bytes ? take_helper() : NULL;
@@ -127,7 +141,7 @@ static void mark_some(size_t bytes)
 		return;
 	from = burrow_now();
 	before = helper->marker.bytes;
-	burrow_mark_drain(&helper->marker, bytes);
+	drain(&helper->marker, bytes);
 	burrow_mark_share(&helper->marker);
 	burrow_assist_marked(helper->marker.bytes - before);
 	__atomic_add_fetch(&helped, burrow_now() - from, __ATOMIC_RELAXED);

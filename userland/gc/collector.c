@@ -25,6 +25,7 @@
 #include "../heap/profile.h"
 #include "../sched/sched.h"
 #include "collector.h"
+#include "deep.h"
 #include "ephemeron.h"
 #include "gc.h"
 #include "stop.h"
@@ -71,6 +72,7 @@ void burrow_collector_set_trigger(void)
 		trigger += gc->allocated;
 	}
 	burrow_heap_trigger(gc->heap, trigger);
+	burrow_heap_stock_again(gc->heap);
 }
 
 /* A page at least for each; to ask the system takes long where they are many. */
@@ -80,13 +82,13 @@ static uint64_t stack_bytes(void)
 	       burrow_num_goroutines() * STACK_LEAST;
 }
 
-void burrow_collector_paused(int64_t ns, int64_t cpu)
+void burrow_collector_paused(int64_t ns, const struct burrow_pause *longest)
 {
 	gc->pause_total += ns;
-	if ((uint64_t)ns > gc->pause_max)
-		gc->pause_max = ns;
-	if ((uint64_t)cpu > gc->pause_cpu_max)
-		gc->pause_cpu_max = cpu;
+	if ((uint64_t)longest->ns > gc->pause_max)
+		gc->pause_max = longest->ns;
+	if ((uint64_t)longest->cpu > gc->pause_cpu_max)
+		gc->pause_cpu_max = longest->cpu;
 }
 
 /* Under the lock. */
@@ -100,10 +102,8 @@ static void account(const struct burrow_cycle *c,
 		.overhead = stack_bytes() + counts->tables,
 		.allocated = c->allocated,
 	};
-	uint32_t i;
 
-	for (i = 0; i < c->stops; i++)
-		burrow_collector_paused(c->pauses[i], c->pauses_cpu[i]);
+	burrow_collector_paused(c->paused, &c->longest);
 	gc->cpu += c->cpu_ns;
 	gc->external_low = gc->external;
 	__atomic_store_n(&gc->dead, c->peak > c->live ? c->peak - c->live : 0,
@@ -121,16 +121,15 @@ static void account(const struct burrow_cycle *c,
 static void trace(const struct burrow_cycle *c)
 {
 	const struct burrow_roots_count *n = &burrow_roots_count;
-	uint32_t last = c->stops > 1 ? c->stops - 1 : 1;
-	int64_t beside = c->mark_ns - c->pauses[0] - c->pauses[last];
+	int64_t beside = c->mark_ns - c->first.ns - c->last.ns;
 
 	burrow_print(
 		STDERR_FILENO,
 		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P, %lu KiB by others%s%s\n",
 		c->number, (c->at - burrow_runtime.started_at) / 1000000,
-		c->pauses[0] / 1000, beside / 1000, c->pauses[last] / 1000,
-		c->pauses_cpu[0] / 1000, c->pauses_cpu[last] / 1000,
-		c->cpu_ns / 1000, c->before >> 10, c->peak >> 10, c->live >> 10,
+		c->first.ns / 1000, beside / 1000, c->last.ns / 1000,
+		c->first.cpu / 1000, c->last.cpu / 1000, c->cpu_ns / 1000,
+		c->before >> 10, c->peak >> 10, c->live >> 10,
 		c->goal == UINT64_MAX ? 0 : c->goal >> 10, n->stacks >> 10,
 		(n->statics + n->others) >> 10, c->rounds, c->dirty,
 		burrow_stop_count(), burrow_runtime.nr_procs,
@@ -153,7 +152,9 @@ struct burrow_gc_waiter *burrow_collector_end(struct burrow_cycle *c)
 	burrow_heap_count(gc->heap, &counts);
 	account(c, &counts);
 	__atomic_store_n(&gc->done, c->number, __ATOMIC_RELAXED);
-	gc->ended = burrow_now();
+	gc->resting = false;
+	gc->rest_at = burrow_now();
+	gc->rest_from = counts.allocated;
 	burrow_collector_set_trigger();
 	if (gc->config.trace)
 		trace(c);
@@ -231,6 +232,19 @@ static bool may_end(void)
 	return gc->quit && !gc->elsewhere && !gc->handed;
 }
 
+bool burrow_collector_called(void)
+{
+	return has_cycle() || gc->quit || gc->cleanups || gc->stock;
+}
+
+/* Under the lock: a goroutine runs a cycle, beside which nothing is tidied. */
+static void stand_by(void)
+{
+	gc->stands_by = true;
+	pthread_cond_wait(&gc->wake, &gc->lock);
+	gc->stands_by = false;
+}
+
 static void run_cleanups(void)
 {
 	gc->cleanups = false;
@@ -248,16 +262,17 @@ static void *collector_main(void *arg)
 	while (!may_end()) {
 		if (has_cycle() && (!gc->quit || gc->handed))
 			run_cycle();
-		else if (gc->quit)
-			pthread_cond_wait(&gc->wake, &gc->lock);
-		else if (gc->cleanups)
+		else if (gc->cleanups && !gc->quit)
 			run_cleanups();
-		else if (!burrow_collector_tidy() && !gc->quit &&
-			 !has_cycle() && !gc->cleanups)
+		else if (gc->elsewhere && !gc->quit)
+			stand_by();
+		else if (gc->quit || (!burrow_collector_tidy() &&
+				      !burrow_collector_called()))
 			pthread_cond_wait(&gc->wake, &gc->lock);
 	}
 	gc->ready = false;
 	pthread_mutex_unlock(&gc->lock);
+	burrow_deep_close();
 	if (gc->tracker)
 		gc->tracker->close();
 	gc->tracker = NULL;
@@ -328,6 +343,8 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->begun = 0;
 	gc->done = 0;
 	gc->swept = 0;
+	gc->resting = false;
+	gc->stock = false;
 	gc->release = false;
 	gc->waiters = NULL;
 	gc->pause_max = 0;
@@ -336,7 +353,8 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->cpu = 0;
 	gc->full = 0;
 	gc->live = 0;
-	gc->ended = 0;
+	gc->rest_at = 0;
+	gc->rest_from = 0;
 	gc->scavenged = 0;
 	gc->rested = 0;
 	gc->marked = 0;

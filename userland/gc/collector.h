@@ -55,6 +55,9 @@ struct burrow_gc_waiter {
  * @begun:	number of the last that began
  * @full:	cycles up to this number are full
  * @done:	number of the last that is complete
+ * @resting:	memory went back since the last cycle, for the program took little
+ * @stands_by:	the thread waits until @elsewhere is over
+ * @stock:	the heap grows and wants some memory ready
  * @release:	after the next one all free memory goes to the system
  * @waiters:	goroutines
  * @pause_max:	longest stop so far
@@ -72,7 +75,9 @@ struct burrow_gc_waiter {
  * @refills:	counted under stress; atomic
  * @heap:	what is collected; NULL: no run
  * @dead:	bytes that the last cycle found dead; atomic
- * @ended:	burrow_now() when the last cycle was complete
+ * @rest_at:	burrow_now() when the last cycle was complete, or since it was looked
+ *		whether the program rests
+ * @rest_from:	bytes that had been allocated then
  * @scavenged:	the last cycle after which nothing more could be given back
  * @rested:	the same, of what is kept for no more than a while
  * @swept:	the last cycle of which all is swept; atomic
@@ -96,6 +101,9 @@ struct burrow_collector {
 	uint64_t begun;
 	uint64_t full;
 	uint64_t done;
+	bool resting;
+	bool stands_by;
+	bool stock;
 	bool release;
 	struct burrow_gc_waiter *waiters;
 	uint64_t pause_max;
@@ -113,7 +121,8 @@ struct burrow_collector {
 	uint32_t refills;
 	struct burrow_heap *heap;
 	uint64_t dead;
-	int64_t ended;
+	int64_t rest_at;
+	uint64_t rest_from;
 	uint64_t scavenged;
 	uint64_t rested;
 	uint64_t swept;
@@ -135,6 +144,9 @@ void burrow_collector_start(void);
 struct burrow_gc_waiter *burrow_collector_dumps(uint64_t number);
 struct burrow_gc_waiter *burrow_collector_waiters(void);
 
+/* collector.c, under the lock: the thread has something to do that can't wait. */
+bool burrow_collector_called(void);
+
 /* collector.c, under the lock: the heap is to tell when it is at the trigger. */
 void burrow_collector_set_trigger(void);
 
@@ -155,8 +167,11 @@ void burrow_collector_wake(struct burrow_gc_waiter *waiters);
  */
 bool burrow_collector_try(struct burrow_thread *self);
 
-/* Under the lock: the program was stopped for so long, 0: it was not. */
-void burrow_collector_paused(int64_t ns, int64_t cpu);
+/*
+ * Under the lock: the program was stopped for @ns altogether; the longest of these
+ * stops took so long, and so much of the collector's CPU.
+ */
+void burrow_collector_paused(int64_t ns, const struct burrow_pause *longest);
 
 /*
  * tidy.c, under the lock, which is dropped meanwhile. False: nothing is to be done

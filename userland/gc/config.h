@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GC_PERCENT 100 /* where nothing else is asked */
-
 /**
  * struct burrow_gc_config - settings of the collector, read once a run
  * @percent:	how much the heap may grow between cycles, -1: it is off

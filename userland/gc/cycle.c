@@ -8,7 +8,8 @@
  *     write to them from now on is seen. Others count as written.
  *  2. A full stop. Marking begins. All roots are greyed, as a head start; nothing
  *     is scanned yet.
- *  3. Beside the program, what was greyed is scanned, and what that leads to.
+ *  3. Beside the program, what was greyed is scanned, and what that leads to. Stacks
+ *     of which much lives are tracked, too, and greyed here (deep.c).
  *  4. Still beside it, the pages written meanwhile are harvested and armed again,
  *     and the marked objects on them scanned again; round after round, until
  *     there are few enough for a short stop, or they do not become fewer. Where
@@ -49,6 +50,7 @@
 #include "../sched/sched.h"
 #include "assist.h"
 #include "collector.h"
+#include "deep.h"
 #include "ephemeron.h"
 #include "escape.h"
 #include "gc.h"
@@ -110,6 +112,8 @@ static void arm(char *low, char *high, void *arg)
 
 	if (s->tracker && s->tracker->arm(low, high))
 		s->tracker = NULL;
+	if (s->tracker && s->tracker->disarm)
+		burrow_heap_armed(s->cycle->heap, low, high, true);
 	if (s->tracker && s->cycle->config->verify)
 		burrow_hashes_take(low, high);
 }
@@ -143,6 +147,8 @@ static void harvest(char *low, char *high, void *arg)
 
 	const struct burrow_tracker *t = s->tracker;
 
+	if (t->disarm && !s->last)
+		burrow_heap_armed(s->cycle->heap, low, high, true);
 	if (!s->failed &&
 	    !(s->last ? t->look : t->harvest)(low, high, rescan, s))
 		return;
@@ -216,11 +222,19 @@ static void grey(void *arg, const void *low, const void *high)
 	burrow_mark_range(&s->marker, low, high);
 }
 
-static void grey_roots(struct state *s)
+static void grey_roots(struct state *s, enum burrow_deep_mode mode)
 {
 	s->dropped = false;
+	burrow_deep_mode(mode, has_fault(s, GC_FAULT_PAGE));
 	burrow_roots_each(grey, s);
+	/* Others who walk them see all. */
+	burrow_deep_mode(DEEP_OFF, false);
 	burrow_weak_roots(grey, s);
+}
+
+static void grey_deep(void *arg)
+{
+	burrow_deep_look(grey, arg);
 }
 
 static void mark_open(struct state *s)
@@ -299,7 +313,8 @@ static void begin(void *arg)
 	struct state *s = arg;
 
 	mark_begin(s);
-	grey_roots(s);
+	grey_roots(s, DEEP_TAKE);
+	s->behind = burrow_deep_some();
 	if (s->cycle->quick && s->cycle->young)
 		harvest_old(s);
 	if (s->cycle->quick && !s->behind && mark_quickly(s)) {
@@ -337,7 +352,7 @@ static void finish(void *arg)
 	s->cycle->dirty = harvest_all(s);
 	if (s->cycle->config->verify)
 		check_hashes(s);
-	grey_roots(s);
+	grey_roots(s, DEEP_AGAIN);
 	mark_all(s);
 	mark_end(s);
 }
@@ -347,7 +362,7 @@ static void all(void *arg)
 	struct state *s = arg;
 
 	mark_begin(s);
-	grey_roots(s);
+	grey_roots(s, DEEP_OFF);
 	mark_all(s);
 	mark_end(s);
 	s->ended = true;
@@ -373,26 +388,40 @@ static int64_t workers_cpu(struct burrow_cycle *c)
 	return ns;
 }
 
+static void paused(struct burrow_cycle *c, const struct burrow_pause *pause)
+{
+	if (c->stops++)
+		c->last = *pause;
+	else
+		c->first = *pause;
+	c->paused += pause->ns;
+	if (pause->ns > c->longest.ns)
+		c->longest.ns = pause->ns;
+	if (pause->cpu > c->longest.cpu)
+		c->longest.cpu = pause->cpu;
+}
+
 /* Ranges that are registered stay while we look; see roots.c. */
 static bool stop(struct state *s, const char *why, void (*fn)(void *arg))
 {
 	int64_t from, cpu, ns = s->self ? WORLD_NS : BURROW_FOREVER;
 	struct burrow_cycle *c = s->cycle;
-	uint32_t which = c->stops;
+	struct burrow_pause pause;
 	bool stopped;
 
 	burrow_stacks_prepare();
-	BURROW_PROBE(gc_stw_begin, c->number, why);
+	BURROW_PROBE(gc_stw_begin, c->number, burrow_probe_text(why));
 	burrow_roots_lock();
 	workers_cpu(c);
 	from = burrow_now();
 	cpu = cpu_now();
 	stopped = burrow_stop_try(s->self, ns, fn, s);
-	c->pauses_cpu[which] = cpu_now() - cpu + workers_cpu(c);
-	c->pauses[which] = burrow_now() - from;
+	pause.cpu = cpu_now() - cpu + workers_cpu(c);
+	pause.ns = burrow_now() - from;
 	burrow_roots_unlock();
-	c->stops += stopped;
-	BURROW_PROBE(gc_stw_end, c->number, c->pauses[which]);
+	if (stopped)
+		paused(c, &pause);
+	BURROW_PROBE(gc_stw_end, c->number, pause.ns);
 	return stopped;
 }
 
@@ -416,7 +445,7 @@ static bool is_little(const struct state *s)
 
 static void grey_more(void *arg)
 {
-	grey_roots(arg);
+	grey_roots(arg, DEEP_TAKE);
 }
 
 /*
@@ -462,6 +491,7 @@ static void disarm(char *low, char *high, void *arg)
 	const struct state *s = arg;
 
 	s->tracker->disarm(low, high);
+	burrow_heap_armed(s->cycle->heap, low, high, false);
 }
 
 /* Each page that new objects come to would take a fault. */
@@ -472,11 +502,31 @@ static void loosen(struct state *s)
 				    s);
 }
 
+/*
+ * Stacks that are deep: a little of them in each stop, and as long as that took the
+ * program goes on in between.
+ */
+static void grey_deep_ones(struct state *s)
+{
+	struct timespec gap = { 0 };
+
+	while (burrow_deep_arm()) {
+		nanosleep(&gap, NULL);
+		stop(s, "stacks", grey_deep);
+		gap.tv_nsec = s->cycle->last.ns % 1000000000;
+	}
+}
+
 static void beside(struct state *s)
 {
+	grey_deep_ones(s);
 	mark_beside(s);
 	clean(s);
+	/* Those that its looks at the roots have met. */
+	grey_deep_ones(s);
+	mark_beside(s);
 	stop(s, "mark end", finish);
+	burrow_deep_end();
 	loosen(s);
 }
 
@@ -494,7 +544,8 @@ static void prepare(struct burrow_cycle *c)
 	burrow_heap_sweep_all(c->heap);
 	burrow_gc_swept();
 	c->at = burrow_now();
-	BURROW_PROBE(gc_start, c->number, c->forced ? "wanted" : "heap",
+	BURROW_PROBE(gc_start, c->number,
+		     burrow_probe_text(c->forced ? "wanted" : "heap"),
 		     c->before);
 	if (!c->young)
 		burrow_heap_forget(c->heap);
@@ -535,6 +586,7 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	int64_t cpu = cpu_now();
 
 	prepare(c);
+	burrow_deep_begin(tracker);
 	call_workers(c);
 	if (may_arm(c, tracker))
 		each_part(&s, BURROW_HEAP_DENSE, arm);
@@ -554,14 +606,15 @@ void burrow_cycle_run(struct burrow_cycle *c,
  * so it is not inlined.
  */
 static __attribute__((noinline)) enum burrow_cycle_try
-try(struct burrow_thread *self, struct burrow_cycle *c,
-    const struct burrow_tracker *tracker)
+collect_here(struct burrow_thread *self, struct burrow_cycle *c,
+	     const struct burrow_tracker *tracker)
 {
 	struct state s = { .cycle = c, .tracker = tracker, .self = self };
 	int64_t cpu = cpu_now();
 
 	self->current->context = __builtin_frame_address(0);
 	prepare(c);
+	burrow_deep_begin(tracker);
 	if (!stop(&s, "mark", begin)) {
 		if (c->config->verify)
 			burrow_hashes_close();
@@ -584,7 +637,7 @@ enum burrow_cycle_try burrow_cycle_try(struct burrow_thread *self,
 	enum burrow_cycle_try ret;
 
 	__builtin_unwind_init();
-	ret = try(self, c, tracker);
+	ret = collect_here(self, c, tracker);
 	/* No jump instead of a call: we keep the registers. */
 	__asm__ volatile("" : : : "memory");
 	return ret;

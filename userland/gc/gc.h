@@ -42,7 +42,16 @@ void burrow_gc_fork_child(void);
 void burrow_gc_read_stats(struct burrow_stats *stats);
 
 #define BURROW_CYCLE_ROUNDS 12 /* of cleaning, with a stop each at most */
-#define BURROW_CYCLE_STOPS (2 + BURROW_CYCLE_ROUNDS)
+
+/**
+ * struct burrow_pause - one stop, or several
+ * @ns:		how long the world was stopped
+ * @cpu:	of the collector's threads in it
+ */
+struct burrow_pause {
+	int64_t ns;
+	int64_t cpu;
+};
 
 /**
  * struct burrow_cycle - one of them, and what it took
@@ -58,9 +67,11 @@ void burrow_gc_read_stats(struct burrow_stats *stats);
  * @allocated:	bytes allocated while it ran
  * @mark_ns:	from the first stop to the last
  * @cpu_ns:	of the collector's threads
- * @pauses:	of its stops: the first, those between, the last; or of the one
- * @pauses_cpu:	of the collector's thread in them
- * @stops:	how many
+ * @stops:	how many it took
+ * @first:	of them
+ * @last:	of them, if there was more than one
+ * @longest:	of all: either figure
+ * @paused:	all of them together
  * @dirty:	pages that were scanned again in the last stop
  * @rounds:	of pre-cleaning
  * @before:	bytes of the heap when it began
@@ -84,9 +95,11 @@ struct burrow_cycle {
 	uint64_t allocated;
 	int64_t mark_ns;
 	int64_t cpu_ns;
-	int64_t pauses[BURROW_CYCLE_STOPS];
-	int64_t pauses_cpu[BURROW_CYCLE_STOPS];
 	uint32_t stops;
+	struct burrow_pause first;
+	struct burrow_pause last;
+	struct burrow_pause longest;
+	int64_t paused;
 	uint64_t dirty;
 	uint32_t rounds;
 	uint64_t before;

@@ -44,7 +44,7 @@ static struct burrow_gc_waiter *finish(struct burrow_cycle *c,
 		/* It may have forgotten what was old. */
 		gc->full = gc->full > c->number ? gc->full : c->number;
 	}
-	if (gc->wanted > gc->done || gc->cleanups || gc->quit)
+	if (gc->stands_by || gc->wanted > gc->done || gc->cleanups || gc->quit)
 		pthread_cond_signal(&gc->wake);
 	return woken;
 }

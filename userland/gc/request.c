@@ -155,9 +155,20 @@ static bool collect(struct burrow_thread **self, size_t bytes)
 	return true;
 }
 
+/* The heap grows. Before the first cycle there is no thread to see to it. */
+static void stock(void)
+{
+	pthread_mutex_lock(&gc->lock);
+	gc->stock = true;
+	if (gc->manned)
+		pthread_cond_signal(&gc->wake);
+	pthread_mutex_unlock(&gc->lock);
+}
+
 const struct burrow_heap_hooks burrow_gc_hooks = {
 	.soon = soon,
 	.collect = collect,
+	.stock = stock,
 };
 
 static int wait_in_call(const char *call, bool release)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "../sched/sched.h"
+#include "deep.h"
 #include "images.h"
 #include "roots.h"
 
@@ -122,12 +123,18 @@ static void registered_each(burrow_root_fn *fn, void *arg)
 		fn(arg, roots[i].low, roots[i].low + roots[i].len);
 }
 
-/* The region: timers, contexts, cells, with what is in them. */
+/* Cells with what is in them, and what has a timeout that is set. */
+static void runtime_each(burrow_root_fn *fn, void *arg)
+{
+	burrow_regions_each(fn, arg);
+	burrow_timers_each(fn, arg);
+}
+
 const struct burrow_root_kind burrow_root_kinds[BURROW_ROOT_KINDS] = {
 	{ "stack", burrow_stacks_each },
 	{ "global", burrow_images_each },
 	{ "registered", registered_each },
-	{ "runtime", burrow_regions_each },
+	{ "runtime", runtime_each },
 };
 
 void burrow_roots_each(burrow_root_fn *fn, void *arg)
@@ -138,7 +145,7 @@ void burrow_roots_each(burrow_root_fn *fn, void *arg)
 
 	for (i = 0; i < BURROW_ROOT_KINDS; i++)
 		bytes[i] = counted(burrow_root_kinds[i].each, fn, arg);
-	n->stacks = bytes[0];
+	n->stacks = bytes[0] + burrow_deep_left_out();
 	n->statics = bytes[1];
 	n->others = bytes[2] + bytes[3];
 }

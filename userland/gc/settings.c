@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "../include/burrow.h"
+#include "../sched/sched.h"
 #include "collector.h"
 
 static struct burrow_collector *const gc = &burrow_collector;
@@ -42,6 +43,7 @@ int64_t burrow_memory_limit(size_t bytes)
 				 bytes ? burrow_heap_limit(gc->heap, limit) :
 					 gc->pacer.limit);
 		burrow_collector_set_trigger();
+		burrow_stack_limit_rest(burrow_runtime.pool, gc->pacer.limit);
 	}
 	pthread_mutex_unlock(&gc->lock);
 	return old;

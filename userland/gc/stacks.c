@@ -24,6 +24,7 @@
 
 #include "../heap/heap.h"
 #include "../sched/sched.h"
+#include "deep.h"
 #include "roots.h"
 #include "stop.h"
 
@@ -221,6 +222,16 @@ static void of_waiter(const struct burrow_waiter *w, const struct walk *walk)
 		walk->fn(walk->arg, &w->elem, &w->elem + 1);
 }
 
+static void of_stack(const struct goroutine *g, struct walk *walk)
+{
+	const struct range live = { g->context, burrow_stack_top(&g->stack) };
+
+	if (burrow_unlikely(live.high - live.low >= (long)BURROW_DEEP_BYTES) &&
+	    burrow_deep_stack(g, live.low, live.high, walk->fn, walk->arg))
+		return;
+	pass(walk, live);
+}
+
 /* Those that run are their threads' business. */
 static void of_goroutine(struct goroutine *g, void *arg)
 {
@@ -230,8 +241,7 @@ static void of_goroutine(struct goroutine *g, void *arg)
 		return;
 	of_waiter(&g->waiter, walk);
 	if (g->stack.arena)
-		pass(walk,
-		     (struct range){ g->context, burrow_stack_top(&g->stack) });
+		of_stack(g, walk);
 	else
 		walk->fn(walk->arg, &g->arg, &g->arg + 1);
 }

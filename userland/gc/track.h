@@ -61,6 +61,14 @@ extern const struct burrow_tracker burrow_track_uffd;
 extern const struct burrow_tracker *const burrow_trackers[];
 
 /*
+ * What burrow_track_kmod harvests by, of any arena of the module, also one of stacks:
+ * calls @fn with the pages of whole groups of 64 that were written since they were
+ * harvested, or first touched. 0 or a negative errno.
+ */
+int burrow_track_arena(const struct burrow_heap_module *m, char *low,
+		       char *high, burrow_dirty_fn *fn, void *arg);
+
+/*
  * Tries one on memory of its own: an arena in the context @fd, -1: anonymous
  * memory. NULL if it does what it should, else why.
  */

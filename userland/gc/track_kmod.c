@@ -40,8 +40,8 @@ static int kmod_watch(char *low, char *high)
 }
 
 /* Runs of set bits, also across words. */
-static void tell(char *start, const uint64_t *bitmap, size_t groups,
-		 burrow_dirty_fn *fn, void *arg)
+static void tell(char *start, size_t page_bytes, const uint64_t *bitmap,
+		 size_t groups, burrow_dirty_fn *fn, void *arg)
 {
 	size_t page = 0, end = groups * GROUP, from;
 	uint64_t word;
@@ -57,29 +57,34 @@ static void tell(char *start, const uint64_t *bitmap, size_t groups,
 			if (!(bitmap[page / GROUP] >> page % GROUP & 1))
 				break;
 		}
-		fn(start + from * module->page, start + page * module->page,
-		   arg);
+		fn(start + from * page_bytes, start + page * page_bytes, arg);
 	}
 }
 
-static int kmod_harvest(char *low, char *high, burrow_dirty_fn *fn, void *arg)
+int burrow_track_arena(const struct burrow_heap_module *m, char *low,
+		       char *high, burrow_dirty_fn *fn, void *arg)
 {
-	const size_t group = GROUP * module->page;
-	size_t at = (size_t)(low - module->base) / group;
-	size_t end = ((size_t)(high - module->base) + group - 1) / group;
+	const size_t group = GROUP * m->page;
+	size_t at = (size_t)(low - m->base) / group;
+	size_t end = ((size_t)(high - m->base) + group - 1) / group;
 	uint64_t bitmap[GROUPS];
 	size_t n;
 	int ret;
 
 	for (; at < end; at += n) {
 		n = end - at < GROUPS ? end - at : GROUPS;
-		ret = burrow_heap_module_dirty(
-			module, module->base + at * group, n * group, bitmap);
+		ret = burrow_heap_module_dirty(m, m->base + at * group,
+					       n * group, bitmap);
 		if (ret)
 			return ret;
-		tell(module->base + at * group, bitmap, n, fn, arg);
+		tell(m->base + at * group, m->page, bitmap, n, fn, arg);
 	}
 	return 0;
+}
+
+static int kmod_harvest(char *low, char *high, burrow_dirty_fn *fn, void *arg)
+{
+	return burrow_track_arena(module, low, high, fn, arg);
 }
 
 static void ignore(char *low, char *high, void *arg)

@@ -165,7 +165,8 @@ static int64_t trim(struct batch *batch)
 	bool checks = burrow_runtime.pool->backend->checks;
 	int64_t from, pause;
 
-	BURROW_PROBE(gc_stw_begin, burrow_collector.done, "trim");
+	BURROW_PROBE(gc_stw_begin, burrow_collector.done,
+		     burrow_probe_text("trim"));
 	from = burrow_now();
 	burrow_world_stop(NULL);
 	choose(batch);

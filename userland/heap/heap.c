@@ -81,7 +81,8 @@ bool burrow_tables_ready(struct burrow_heap *heap, char *start, size_t pages)
 				  high * sizeof(*heap->pages)) &&
 	       burrow_table_ready(heap->spans, low * sizeof(*heap->spans),
 				  high * sizeof(*heap->spans)) &&
-	       burrow_table_ready(heap->old, low, high);
+	       burrow_table_ready(heap->old, low, high) &&
+	       burrow_table_ready(heap->armed, low, high);
 }
 
 static void table_unmap(void *table, size_t bytes)
@@ -97,6 +98,7 @@ static void tables_close(struct burrow_heap *heap)
 	table_unmap(heap->pages, pages * sizeof(*heap->pages));
 	table_unmap(heap->spans, pages * sizeof(*heap->spans));
 	table_unmap(heap->old, pages);
+	table_unmap(heap->armed, pages);
 	table_unmap(heap->bits, pages * BITS_WORDS * 16);
 }
 
@@ -108,8 +110,10 @@ static int tables_open(struct burrow_heap *heap)
 	heap->pages = large_table_map(pages * sizeof(*heap->pages), PROT_READ);
 	heap->spans = large_table_map(pages * sizeof(*heap->spans), PROT_NONE);
 	heap->old = large_table_map(pages, PROT_NONE);
+	heap->armed = large_table_map(pages, PROT_NONE);
 	heap->bits = large_table_map(pages * BITS_WORDS * 16, PROT_NONE);
-	if (heap->pages && heap->spans && heap->old && heap->bits)
+	if (heap->pages && heap->spans && heap->old && heap->armed &&
+	    heap->bits)
 		return 0;
 	tables_close(heap);
 	return -ENOMEM;
@@ -348,7 +352,7 @@ void burrow_heap_count(struct burrow_heap *heap,
 	int i;
 
 	for (i = 0; i < 2; i++)
-		free += __atomic_load_n(&heap->half[i].free_pages[0],
+		free += __atomic_load_n(&heap->half[i].free_pages,
 					__ATOMIC_RELAXED);
 	*counts = (struct burrow_heap_counts){
 		.allocated =

@@ -57,6 +57,7 @@ struct burrow_span;
 struct burrow_thread;
 
 #define BURROW_HEAP_PAGE 8192UL
+#define BURROW_HEAP_BLOCK (2UL << 20) /* of the system, in a huge page */
 
 /**
  * struct burrow_heap_hooks - what the heap asks of the collector
@@ -70,6 +71,7 @@ struct burrow_thread;
  * @collect:	no memory is left, or the limit is met: a full cycle, complete on
  *		return. May park, as above. False: it can't (it is off, it runs
  *		in burrow_blocking()), or two of them in a row freed nothing
+ * @stock:	the heap grows: somebody is to call burrow_heap_stock() soon
  *
  * All are called inside, without locks; any may be NULL. @self is the caller's
  * thread.
@@ -79,6 +81,7 @@ struct burrow_heap_hooks {
 	struct burrow_thread *(*assist)(struct burrow_thread *self,
 					size_t bytes);
 	bool (*collect)(struct burrow_thread **self, size_t bytes);
+	void (*stock)(void);
 };
 
 /**
@@ -210,6 +213,14 @@ size_t burrow_heap_scavenge(struct burrow_heap *heap, size_t bytes);
 size_t burrow_heap_scavenge_holes(struct burrow_heap *heap, size_t bytes);
 
 /*
+ * Makes one more block of memory ready that will be needed if the heap grows on (stock.c),
+ * @may: if it will. False: there is enough. By one thread at a time, while nobody marks.
+ */
+bool burrow_heap_stock(struct burrow_heap *heap, bool may);
+/* It may be had again: whoever runs short asks. */
+void burrow_heap_stock_again(struct burrow_heap *heap);
+
+/*
  * Runs of addresses of the tracked half where writes matter, in order, whole pages
  * of 8 KiB. DENSE, for arming before marking begins: spans at least half used in
  * which nothing is marked. Where something is, a young cycle wants to know what was
@@ -218,8 +229,8 @@ size_t burrow_heap_scavenge_holes(struct burrow_heap *heap, size_t bytes);
  * marking: where anything else is marked. A page that was not armed counts as
  * written, so that the marked objects on it are scanned again, whatever was
  * written to them since they were scanned. On pages that are in neither there is
- * nothing to scan again. LOOSE, when marking has ended: where too little lives to
- * be worth a fault for each new object's page. used: the one run of all that was
+ * nothing to scan again. LOOSE, when marking has ended: what was armed and where too
+ * little lives to be worth a fault for each new object's page. used: the one run of all that was
  * ever in use. half: all addresses that they could ever be at.
  */
 enum burrow_heap_part {
@@ -238,6 +249,10 @@ void burrow_heap_tracked_used(struct burrow_heap *heap,
 void burrow_heap_tracked(struct burrow_heap *heap, enum burrow_heap_part part,
 			 void (*fn)(char *low, char *high, void *arg),
 			 void *arg);
+
+/* By who collects: these pages are write-protected from now on, or not any more. */
+void burrow_heap_armed(struct burrow_heap *heap, const char *low,
+		       const char *high, bool armed);
 
 /**
  * struct burrow_heap_counts - how much of everything, now

@@ -27,7 +27,7 @@
 #include "../debug/print.h"
 #include "span.h"
 
-#define PIECE (64UL << 10) /* of a large object, scanned at a time */
+#define PIECE (8UL << 10) /* of a large object, scanned at a time */
 #define BLOCKS 32 /* that are mapped at a time */
 #define BIN_SHIFT 48
 #define ADDRESS_MASK ((1UL << BIN_SHIFT) - 1)

@@ -2,13 +2,13 @@
 /*
  * Runs of free pages of a half.
  *
- * A free run is a span that belongs to no bin. Runs that have memory and runs
- * that have none (it went back to the system, or was never there) are in a tree
- * each, ordered by size and then by address: the smallest that is long enough is
- * taken, the lowest of those, of the ones with memory first. A run that becomes
- * free joins its neighbours of the same sort, which the table of spans finds: it
- * knows the first and the last page of each. Above half.top nothing was ever in
- * use.
+ * A free run is a span that belongs to no bin. Runs that have memory which was used,
+ * runs that have memory which is zero (stock.c), and runs that have none (it went back
+ * to the system, or was never there) are in a tree each, ordered by size and then by
+ * address: the smallest that is long enough is taken, the lowest of those, in that
+ * order of sorts. A run that becomes free joins its neighbours of the same sort, which
+ * the table of spans finds: it knows the first and the last page of each. Above
+ * half.top nothing was ever in use.
  *
  * The trees are treaps (Seidel and Aragon, 1996) whose priority is a hash of the
  * run's address, so they need no field for it.
@@ -95,6 +95,17 @@ static struct burrow_span *best(struct burrow_span *tree, size_t pages)
 	return found;
 }
 
+static void count_free(struct burrow_half *half, enum burrow_memory memory,
+		       size_t pages)
+{
+	if (memory == BURROW_MEMORY_NONE)
+		return;
+	__atomic_store_n(&half->free_pages, half->free_pages + pages,
+			 __ATOMIC_RELAXED);
+	if (memory == BURROW_MEMORY_ZERO)
+		half->zero_pages += pages;
+}
+
 static void free_add(struct burrow_heap *heap, struct burrow_half *half,
 		     struct burrow_span *span)
 {
@@ -103,18 +114,14 @@ static void free_add(struct burrow_heap *heap, struct burrow_half *half,
 	span->bin = BURROW_BIN_NONE;
 	heap->spans[first] = span;
 	heap->spans[first + span->pages - 1] = span;
-	insert(&half->free[span->clean], span);
-	__atomic_store_n(&half->free_pages[span->clean],
-			 half->free_pages[span->clean] + span->pages,
-			 __ATOMIC_RELAXED);
+	insert(&half->free[span->memory], span);
+	count_free(half, span->memory, span->pages);
 }
 
 static void free_remove(struct burrow_half *half, struct burrow_span *span)
 {
-	erase(&half->free[span->clean], span);
-	__atomic_store_n(&half->free_pages[span->clean],
-			 half->free_pages[span->clean] - span->pages,
-			 __ATOMIC_RELAXED);
+	erase(&half->free[span->memory], span);
+	count_free(half, span->memory, -span->pages);
 }
 
 #define STRUCTS_BYTES (64UL << 10)
@@ -151,10 +158,31 @@ static bool within_limit(struct burrow_heap *heap, size_t bytes)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		used += __atomic_load_n(&heap->half[i].free_pages[0],
+		used += __atomic_load_n(&heap->half[i].free_pages,
 					__ATOMIC_RELAXED)
 			<< BURROW_HEAP_SHIFT;
 	return used + bytes <= __atomic_load_n(&heap->limit, __ATOMIC_RELAXED);
+}
+
+/* Pages above the top that may be touched. */
+static bool commit(struct burrow_heap *heap, struct burrow_half *half,
+		   size_t pages)
+{
+	size_t more;
+
+	if (half->top + pages <= half->committed)
+		return true;
+	more = half->top + pages - half->committed;
+	more = (more + COMMIT_PAGES - 1) / COMMIT_PAGES * COMMIT_PAGES;
+	if (more > half->pages - half->committed)
+		more = half->pages - half->committed;
+	if (heap->source->commit(heap, half, more) ||
+	    !burrow_tables_ready(
+		    heap, half->base + (half->committed << BURROW_HEAP_SHIFT),
+		    more))
+		return false;
+	half->committed += more;
+	return true;
 }
 
 /* Pages that were never in use. */
@@ -162,29 +190,15 @@ static struct burrow_span *extend(struct burrow_heap *heap,
 				  struct burrow_half *half, size_t pages)
 {
 	struct burrow_span *span;
-	size_t more;
 
-	if (pages > half->pages - half->top)
+	if (pages > half->pages - half->top || !commit(heap, half, pages))
 		return NULL;
-	if (half->top + pages > half->committed) {
-		more = half->top + pages - half->committed;
-		more = (more + COMMIT_PAGES - 1) / COMMIT_PAGES * COMMIT_PAGES;
-		if (more > half->pages - half->committed)
-			more = half->pages - half->committed;
-		if (heap->source->commit(heap, half, more) ||
-		    !burrow_tables_ready(heap,
-					 half->base + (half->committed
-						       << BURROW_HEAP_SHIFT),
-					 more))
-			return NULL;
-		half->committed += more;
-	}
 	span = struct_get(half);
 	if (!span)
 		return NULL;
 	span->start = half->base + (half->top << BURROW_HEAP_SHIFT);
 	span->pages = pages;
-	span->clean = true;
+	span->memory = BURROW_MEMORY_NONE;
 	__atomic_store_n(&half->top, half->top + pages, __ATOMIC_RELEASE);
 	return span;
 }
@@ -199,21 +213,27 @@ static bool cut(struct burrow_heap *heap, struct burrow_half *half,
 		return false;
 	rest->start = span->start + (pages << BURROW_HEAP_SHIFT);
 	rest->pages = span->pages - pages;
-	rest->clean = span->clean;
+	rest->memory = span->memory;
 	span->pages = pages;
 	free_add(heap, half, rest);
 	return true;
 }
 
 /* Not free any more, as its neighbours see it. */
-static void claim(struct burrow_heap *heap, struct burrow_span *span,
-		  uint32_t bin)
+static void hold(struct burrow_heap *heap, struct burrow_span *span,
+		 uint32_t bin)
 {
 	size_t first = burrow_page_number(heap, span->start);
 
 	span->bin = bin;
 	heap->spans[first] = span;
 	heap->spans[first + span->pages - 1] = span;
+}
+
+static void claim(struct burrow_heap *heap, struct burrow_span *span,
+		  uint32_t bin)
+{
+	hold(heap, span, bin);
 	__atomic_add_fetch(&heap->in_use, span->pages << BURROW_HEAP_SHIFT,
 			   __ATOMIC_RELAXED);
 }
@@ -225,13 +245,16 @@ struct burrow_span *burrow_pages_take(struct burrow_heap *heap,
 	size_t bytes = pages << BURROW_HEAP_SHIFT;
 	struct burrow_span *span;
 
-	span = best(half->free[0], pages);
+	span = best(half->free[BURROW_MEMORY_USED], pages);
+	half->grows = !span;
+	if (!span)
+		span = best(half->free[BURROW_MEMORY_ZERO], pages);
 	if (!span) {
 		if (!within_limit(heap, bytes) &&
 		    (!burrow_pages_scavenge(heap, half, bytes) ||
 		     !within_limit(heap, bytes)))
 			return NULL;
-		span = best(half->free[1], pages);
+		span = best(half->free[BURROW_MEMORY_NONE], pages);
 	}
 	if (!span) {
 		span = extend(heap, half, pages);
@@ -250,7 +273,7 @@ struct burrow_span *burrow_pages_take(struct burrow_heap *heap,
 /* The free run of the same sort that page @number is the edge of, or NULL. */
 static struct burrow_span *neighbour(struct burrow_heap *heap,
 				     struct burrow_half *half, size_t number,
-				     bool clean)
+				     enum burrow_memory memory)
 {
 	size_t first = burrow_page_number(heap, half->base);
 	struct burrow_span *span;
@@ -258,7 +281,7 @@ static struct burrow_span *neighbour(struct burrow_heap *heap,
 	if (number < first || number >= first + half->top)
 		return NULL;
 	span = heap->spans[number];
-	return span && span->bin == BURROW_BIN_NONE && span->clean == clean ?
+	return span && span->bin == BURROW_BIN_NONE && span->memory == memory ?
 		       span :
 		       NULL;
 }
@@ -271,8 +294,8 @@ static void settle(struct burrow_heap *heap, struct burrow_half *half,
 	struct burrow_span *low, *high;
 
 	span->bin = BURROW_BIN_NONE;
-	low = neighbour(heap, half, first - 1, span->clean);
-	high = neighbour(heap, half, first + span->pages, span->clean);
+	low = neighbour(heap, half, first - 1, span->memory);
+	high = neighbour(heap, half, first + span->pages, span->memory);
 	if (low) {
 		free_remove(half, low);
 		span->start = low->start;
@@ -295,24 +318,95 @@ void burrow_pages_put(struct burrow_heap *heap, struct burrow_half *half,
 	settle(heap, half, span);
 }
 
+/* Free, and used or in stock: the longest, as it takes the fewest calls; or NULL. */
+static struct burrow_span *longest(const struct burrow_half *half)
+{
+	struct burrow_span *span = half->free[BURROW_MEMORY_USED];
+
+	if (!span)
+		span = half->free[BURROW_MEMORY_ZERO];
+	while (span && span->right)
+		span = span->right;
+	return span;
+}
+
 size_t burrow_pages_scavenge(struct burrow_heap *heap, struct burrow_half *half,
 			     size_t bytes)
 {
 	struct burrow_span *span;
 	size_t done = 0;
 
-	/* The longest first: fewest calls, and the last that will be missed. */
-	while (done < bytes && half->free[0]) {
-		for (span = half->free[0]; span->right; span = span->right)
-			;
+	/* It is the last that will be missed, too. */
+	while (done < bytes && (span = longest(half))) {
 		free_remove(half, span);
 		heap->source->release(heap, half, span->start,
 				      span->pages << BURROW_HEAP_SHIFT);
 		done += span->pages << BURROW_HEAP_SHIFT;
-		span->clean = true;
+		span->memory = BURROW_MEMORY_NONE;
 		settle(heap, half, span);
 	}
 	return done;
+}
+
+#define BLOCK_PAGES (BURROW_HEAP_BLOCK >> BURROW_HEAP_SHIFT)
+
+/* What is before a block's boundary is free again; NULL: no memory for that. */
+static struct burrow_span *align(struct burrow_heap *heap,
+				 struct burrow_half *half,
+				 struct burrow_span *span, size_t lead)
+{
+	struct burrow_span *block = struct_get(half);
+
+	if (block) {
+		block->start = span->start + (lead << BURROW_HEAP_SHIFT);
+		block->pages = span->pages - lead;
+		block->memory = span->memory;
+		hold(heap, block, BURROW_BIN_LARGE);
+		span->pages = lead;
+	}
+	settle(heap, half, span);
+	return block;
+}
+
+struct burrow_span *burrow_pages_block(struct burrow_heap *heap,
+				       struct burrow_half *half)
+{
+	struct burrow_span *span;
+	size_t lead;
+
+	if (!within_limit(heap, BURROW_HEAP_BLOCK))
+		return NULL;
+	span = best(half->free[BURROW_MEMORY_NONE], 2 * BLOCK_PAGES - 1);
+	if (span)
+		free_remove(half, span);
+	else
+		span = extend(heap, half,
+			      -half->top % BLOCK_PAGES + BLOCK_PAGES);
+	if (!span)
+		return NULL;
+	lead = -burrow_page_number(heap, span->start) % BLOCK_PAGES;
+	if (span->pages > lead + BLOCK_PAGES &&
+	    !cut(heap, half, span, lead + BLOCK_PAGES)) {
+		settle(heap, half, span);
+		return NULL;
+	}
+	hold(heap, span, BURROW_BIN_LARGE);
+	if (lead)
+		span = align(heap, half, span, lead);
+	/* It counts as had. */
+	if (span)
+		count_free(half, BURROW_MEMORY_ZERO, BLOCK_PAGES);
+	/* Whoever wants more while it is made ready would wait for mmap_lock. */
+	if (half->pages - half->top >= COMMIT_PAGES)
+		commit(heap, half, COMMIT_PAGES);
+	return span;
+}
+
+void burrow_pages_block_put(struct burrow_heap *heap, struct burrow_half *half,
+			    struct burrow_span *span)
+{
+	count_free(half, BURROW_MEMORY_ZERO, -BLOCK_PAGES);
+	settle(heap, half, span);
 }
 
 void burrow_pages_close(struct burrow_half *half)

@@ -4,9 +4,8 @@
  *
  * The range is reserved so that nothing can touch it, and made accessible from
  * below as it comes into use: a system that does not overcommit says then that
- * it has no more. Memory comes at the first touch, page by page; past the first
- * 32 MiB in huge pages where the system has them, for marking follows pointers
- * from page to page, and most of its time would be misses of the TLB.
+ * it has no more. Memory comes at the first touch, page by page, or before by whole
+ * blocks, in huge pages where the system has them (stock.c).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +14,9 @@
 #include "../stack/stack.h"
 #include "span.h"
 
-#define HUGE_FROM (32UL << 20) /* of a half: what lies above is in huge pages */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static int mmap_reserve(struct burrow_heap *heap, size_t bytes)
 {
@@ -31,9 +32,19 @@ static int mmap_commit(struct burrow_heap *heap, struct burrow_half *half,
 	(void)heap;
 	if (mprotect(start, pages << BURROW_HEAP_SHIFT, PROT_READ | PROT_WRITE))
 		return -errno;
-	if (half->committed << BURROW_HEAP_SHIFT >= HUGE_FROM)
-		madvise(start, pages << BURROW_HEAP_SHIFT, MADV_HUGEPAGE);
 	return 0;
+}
+
+static int mmap_ready(char *start)
+{
+	int err;
+
+	madvise(start, BURROW_HEAP_BLOCK, MADV_HUGEPAGE);
+	if (!madvise(start, BURROW_HEAP_BLOCK, MADV_POPULATE_WRITE))
+		return 0;
+	err = errno;
+	madvise(start, BURROW_HEAP_BLOCK, MADV_DONTNEED);
+	return -err;
 }
 
 static void mmap_release(struct burrow_heap *heap, struct burrow_half *half,
@@ -42,6 +53,9 @@ static void mmap_release(struct burrow_heap *heap, struct burrow_half *half,
 	(void)heap;
 	(void)half;
 	madvise(start, bytes, MADV_DONTNEED);
+	/* Who touches it next is to have one page, not wait for a huge one. */
+	if (bytes >= BURROW_HEAP_BLOCK)
+		madvise(start, bytes, MADV_NOHUGEPAGE);
 }
 
 static void mmap_close(struct burrow_heap *heap)
@@ -52,6 +66,7 @@ static void mmap_close(struct burrow_heap *heap)
 const struct burrow_heap_source burrow_heap_mmap = {
 	.reserve = mmap_reserve,
 	.commit = mmap_commit,
+	.ready = mmap_ready,
 	.release = mmap_release,
 	.close = mmap_close,
 };

@@ -60,11 +60,24 @@ static void bits_put(struct burrow_heap *heap, struct burrow_half *half,
 	half->bits_free[size] = bits + 1;
 }
 
+/* Once, until it was looked after. */
+static void ask(struct burrow_heap *heap)
+{
+	const struct burrow_heap_hooks *hooks = burrow_heap_hooks_of(heap);
+
+	if (__atomic_load_n(&heap->asked, __ATOMIC_RELAXED) || !hooks ||
+	    !hooks->stock ||
+	    __atomic_exchange_n(&heap->asked, 1, __ATOMIC_RELAXED))
+		return;
+	hooks->stock();
+}
+
 static struct burrow_span *take(struct burrow_heap *heap,
 				struct burrow_half *half, size_t pages,
 				uint32_t bin)
 {
 	struct burrow_span *span;
+	bool low;
 
 	pthread_mutex_lock(&half->lock);
 	span = burrow_pages_take(heap, half, pages, bin);
@@ -73,7 +86,10 @@ static struct burrow_span *take(struct burrow_heap *heap,
 		burrow_pages_put(heap, half, span);
 		span = NULL;
 	}
+	low = burrow_stock_is_low(heap, half);
 	pthread_mutex_unlock(&half->lock);
+	if (burrow_unlikely(low))
+		ask(heap);
 	return span;
 }
 
@@ -105,7 +121,7 @@ struct burrow_span *burrow_span_new(struct burrow_heap *heap, uint32_t bin)
 		return NULL;
 	span->count = info->count;
 	span->at = 0;
-	span->touched = span->clean ? 0 : info->count;
+	span->touched = span->memory == BURROW_MEMORY_USED ? info->count : 0;
 	span->fresh = false;
 	publish(heap, span);
 	return span;
@@ -126,7 +142,7 @@ struct burrow_span *burrow_span_large(struct burrow_heap *heap,
 	span->object = bytes;
 	span->count = 1;
 	span->at = 1;
-	span->touched = !span->clean;
+	span->touched = span->memory == BURROW_MEMORY_USED;
 	return span;
 }
 
@@ -159,7 +175,7 @@ void burrow_span_free(struct burrow_heap *heap, struct burrow_span *span)
 				 __ATOMIC_RELAXED);
 	pthread_mutex_lock(&half->lock);
 	bits_put(heap, half, words, span->bits);
-	span->clean = false;
+	span->memory = BURROW_MEMORY_USED;
 	burrow_pages_put(heap, half, span);
 	pthread_mutex_unlock(&half->lock);
 }

@@ -139,6 +139,14 @@ union burrow_page {
 	uint64_t all;
 };
 
+/* What a free run has. */
+enum burrow_memory {
+	BURROW_MEMORY_USED,
+	BURROW_MEMORY_NONE, /* zero once it is touched */
+	BURROW_MEMORY_ZERO,
+	BURROW_MEMORIES,
+};
+
 /**
  * struct burrow_span - a run of pages, of objects of one bin or free
  * @start:	its first byte
@@ -153,7 +161,7 @@ union burrow_page {
  * @bin:	0: free
  * @plain:	of the plain half
  * @fresh:	objects of it were handed out while marking
- * @clean:	free: its memory is all zero, and not there
+ * @memory:	enum burrow_memory, of one that is free, or what it was when taken
  * @left:	free: tree of half.free
  * @right:	free: the same
  */
@@ -174,7 +182,7 @@ struct burrow_span {
 	uint16_t bin;
 	bool plain;
 	bool fresh;
-	bool clean;
+	uint8_t memory;
 };
 
 /**
@@ -209,9 +217,10 @@ struct burrow_bin {
  * @top:	pages below were in use once
  * @committed:	pages below may be touched
  * @mapped:	bytes from @base that the module has mapped
- * @free:	trees of free runs below @top, by size, then address: with
- *		memory, and without
- * @free_pages:	how many pages those are; read without the lock
+ * @free:	trees of free runs below @top, by size, then address
+ * @free_pages:	how many of these pages have memory; read without the lock
+ * @zero_pages:	how many of those are zero
+ * @grows:	the last pages taken were not from what was used before
  * @structs:	of spans, to use again
  * @tables:	memory that those lie in, linked
  * @bits_free:	words of the bitmaps to use again, by size, as index + 1
@@ -227,8 +236,10 @@ struct burrow_half {
 	size_t top;
 	size_t committed;
 	size_t mapped;
-	struct burrow_span *free[2];
-	size_t free_pages[2];
+	struct burrow_span *free[BURROW_MEMORIES];
+	size_t free_pages;
+	size_t zero_pages;
+	bool grows;
 	struct burrow_span *structs;
 	struct burrow_span *tables;
 	uint32_t bits_free[BURROW_BITS_SIZES];
@@ -286,6 +297,8 @@ struct burrow_heap_cache {
  * @reserve:	address space for both halves: 0 or a negative errno
  * @commit:	makes pages of a half, from half.committed on, ready to be
  *		touched: 0 or a negative errno
+ * @ready:	gives memory to a block of BURROW_HEAP_BLOCK that has none, a huge
+ *		page if it can be had: 0 or a negative errno. NULL: not here
  * @release:	gives pages of a half to the system: they are zero then
  * @close:	undoes @reserve
  */
@@ -293,6 +306,7 @@ struct burrow_heap_source {
 	int (*reserve)(struct burrow_heap *heap, size_t bytes);
 	int (*commit)(struct burrow_heap *heap, struct burrow_half *half,
 		      size_t pages);
+	int (*ready)(char *start);
 	void (*release)(struct burrow_heap *heap, struct burrow_half *half,
 			char *start, size_t bytes);
 	void (*close)(struct burrow_heap *heap);
@@ -309,6 +323,7 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @spans:	span of each page; of free runs, of the first and the last one
  * @old:	of each span's first page: something in it has lived through a
  *		cycle. A hint, of the owner
+ * @armed:	of each page: it may be write-protected. The collector's
  * @bits:	words of the bitmaps, in pairs
  * @allocs:	the word of each pair that says what is allocated, every other one
  *		from here
@@ -341,6 +356,7 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @swept:	bytes; atomic
  * @unswept:	bytes; atomic
  * @holes:	see burrow_heap_counts; atomic
+ * @asked:	the collector's thread was asked for more stock; atomic
  * @unlisted:	bytes of large spans that are being made; atomic
  * @limit:	of @in_use and free pages with memory; atomic
  * @most:	what @limit can't be above
@@ -353,6 +369,7 @@ struct burrow_heap {
 	union burrow_page *pages;
 	struct burrow_span **spans;
 	uint8_t *old;
+	uint8_t *armed;
 	uint64_t *bits;
 	uint64_t *allocs;
 	uint64_t *marks;
@@ -386,6 +403,7 @@ struct burrow_heap {
 	uint64_t most;
 	uint64_t profile;
 	uint32_t sweep_bin;
+	uint32_t asked;
 	struct burrow_bin bins[BURROW_BINS];
 };
 
@@ -401,8 +419,9 @@ static inline uint32_t burrow_bin_of(enum burrow_kind kind, uint32_t class)
 }
 
 /*
- * pages.c: runs of pages. take: a struct with start, pages, clean and bin set;
- * NULL: no memory, or past the limit. Under half.lock.
+ * pages.c: runs of pages. take: a struct with start, pages, memory and bin set;
+ * NULL: no memory, or past the limit. block: one of BURROW_HEAP_BLOCK and so
+ * aligned, without memory, that is nobody's until it is put back. Under half.lock.
  */
 struct burrow_span *burrow_pages_take(struct burrow_heap *heap,
 				      struct burrow_half *half, size_t pages,
@@ -411,7 +430,15 @@ void burrow_pages_put(struct burrow_heap *heap, struct burrow_half *half,
 		      struct burrow_span *span);
 size_t burrow_pages_scavenge(struct burrow_heap *heap, struct burrow_half *half,
 			     size_t bytes);
+struct burrow_span *burrow_pages_block(struct burrow_heap *heap,
+				       struct burrow_half *half);
+void burrow_pages_block_put(struct burrow_heap *heap, struct burrow_half *half,
+			    struct burrow_span *span);
 void burrow_pages_close(struct burrow_half *half);
+
+/* stock.c: under half.lock: it grows, and has little that is ready. */
+bool burrow_stock_is_low(const struct burrow_heap *heap,
+			 const struct burrow_half *half);
 
 /* span.c: NULL: no memory. */
 struct burrow_span *burrow_span_new(struct burrow_heap *heap, uint32_t bin);

@@ -121,7 +121,7 @@ static void put_fields(const struct burrow_type *type,
 	if (bytes)
 		memcpy(to, type->fields, bytes);
 	layout->fields = (struct burrow_type_field *)to;
-	layout->text = strcpy(to + bytes, type->text);
+	layout->text = memcpy(to + bytes, type->text, strlen(type->text) + 1);
 }
 
 static struct burrow_layout *layout_make(const struct burrow_type *type,

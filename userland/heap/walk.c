@@ -227,8 +227,9 @@ static size_t span_pages(struct burrow_heap *heap, size_t number, size_t end,
 {
 	size_t n = burrow_bin_infos[page.bin].pages;
 
+	/* It may have come into being since the walk began. */
 	if (n)
-		return n;
+		return n < end - number ? n : end - number;
 	for (n = 1; number + n < end; n++) {
 		union burrow_page next = burrow_page_of(heap, number + n);
 
@@ -236,6 +237,20 @@ static size_t span_pages(struct burrow_heap *heap, size_t number, size_t end,
 			break;
 	}
 	return n;
+}
+
+static bool is_armed(const struct burrow_heap *heap, size_t number, size_t n)
+{
+	return memchr(heap->armed + number, 1, n);
+}
+
+void burrow_heap_armed(struct burrow_heap *heap, const char *low,
+		       const char *high, bool armed)
+{
+	size_t first = burrow_page_number(heap, low);
+
+	memset(heap->armed + first, armed,
+	       burrow_page_number(heap, high - 1) + 1 - first);
 }
 
 /* Caches take new objects meanwhile: it is a guess. */
@@ -251,11 +266,15 @@ static bool is_loose(struct burrow_heap *heap, union burrow_page page)
 	return !burrow_span_is_dense(lives, info->count);
 }
 
+/* Of @n pages from @number on, which are a span, or one that is free. */
 static bool is_in_part(struct burrow_heap *heap, enum burrow_heap_part part,
-		       size_t number, union burrow_page page)
+		       size_t number, size_t n, union burrow_page page)
 {
 	if (part == BURROW_HEAP_LOOSE)
-		return is_loose(heap, page);
+		return is_armed(heap, number, n) &&
+		       (!page.bin || is_loose(heap, page));
+	if (!page.bin)
+		return false;
 	if (part == BURROW_HEAP_DENSE)
 		return !has_marks(heap, page,
 				  burrow_bin_infos[page.bin].words) &&
@@ -330,8 +349,7 @@ void burrow_heap_tracked(struct burrow_heap *heap, enum burrow_heap_part part,
 		page = burrow_page_of(heap, number);
 		if (page.bin)
 			n = span_pages(heap, number, end, page);
-		if (page.bin ? !is_in_part(heap, part, number, page) :
-			       part != BURROW_HEAP_LOOSE)
+		if (!is_in_part(heap, part, number, n, page))
 			continue;
 		if (number != to && to > from)
 			fn(heap->base + (from << BURROW_HEAP_SHIFT),

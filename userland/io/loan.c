@@ -9,6 +9,7 @@
  *
  * Before the data of each lies a loan, which tells where it goes back to.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -108,6 +109,7 @@ ssize_t burrow_recv_take_deadline(int fd, void **buf, int flags,
 	}
 	burrow_leave(self);
 	if (n > 0) {
+		assert(req.buf);
 		((struct burrow_loan *)req.buf)->out = true;
 		*buf = data_of(req.buf);
 	}

@@ -329,7 +329,7 @@ static bool is_worth_it(const struct uring *u)
 		return false;
 	return waiting >= burrow_io_uring_entries / 2 ||
 	       burrow_runq_empty(u->ring.proc) ||
-	       burrow_runtime.clock != u->clock;
+	       READ_ONCE(burrow_runtime.clock) != u->clock;
 }
 
 static void uring_poll(struct burrow_thread *self, struct burrow_io_ring *ring,
@@ -342,7 +342,7 @@ static void uring_poll(struct burrow_thread *self, struct burrow_io_ring *ring,
 		return;
 	}
 	if (is_worth_it(u)) {
-		u->clock = burrow_runtime.clock;
+		u->clock = READ_ONCE(burrow_runtime.clock);
 		enter(u, flush(&u->uring));
 	}
 	reap(self, u);

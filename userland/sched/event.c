@@ -30,23 +30,23 @@
 /**
  * struct burrow_event - something that happens outside
  * @lock:	over @waiters and @run
+ * @signo:	of a signal: which
  * @waiters:	goroutines
  * @run:	the run that they belong to
  * @flag:	it has happened, and nobody had it yet; atomic
  * @queued:	it is on the stack of notified ones; atomic
  * @users:	the program, and that stack; the last one frees it; atomic
- * @signo:	of a signal: which
  * @next:	on the stack
  * @chan:	of a signal: gets the number instead of waking @waiters
  */
 struct burrow_event {
 	struct burrow_lock lock;
+	int signo;
 	struct burrow_waitq waiters;
 	uint32_t run;
 	uint32_t flag;
 	uint32_t queued;
 	uint32_t users;
-	int signo;
 	struct burrow_event *next;
 	struct burrow_chan *chan;
 };

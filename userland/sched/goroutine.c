@@ -280,7 +280,8 @@ static inline void discard(struct burrow_proc *proc, struct goroutine *g)
 	if (burrow_unlikely(g->name))
 		name_free(g);
 	goroutine_set_free(proc, g);
-	__atomic_store_n(&proc->ended, proc->ended + 1, __ATOMIC_RELAXED);
+	/* Pairs with burrow_num_goroutines(): who sees the end sees what it did. */
+	__atomic_store_n(&proc->ended, proc->ended + 1, __ATOMIC_RELEASE);
 	if (burrow_unlikely(proc->nr_free > BURROW_FREE_MAX))
 		free_some(proc);
 }

@@ -76,14 +76,17 @@ void burrow_futex_sleep(struct burrow_thread *self, int64_t until)
 
 void burrow_io_sleep(struct burrow_thread *self, int64_t until)
 {
-	self->sleep_proc = self->proc;
+	WRITE_ONCE(self->sleep_proc, self->proc);
 	if (!fall_asleep(self, SLEEP_IO))
 		return;
 	burrow_io_poll(self, until);
 	wake_up(self);
 }
 
-/* It looks at everything again before it sleeps the next time. */
+/*
+ * It looks at everything again before it sleeps the next time. One that woke by itself
+ * meanwhile, and sleeps with another processor now, is kicked there for nothing.
+ */
 void burrow_thread_kick(struct burrow_thread *thread)
 {
 	uint32_t how;
@@ -93,7 +96,7 @@ void burrow_thread_kick(struct burrow_thread *thread)
 	if (how == SLEEP_FUTEX)
 		futex(&thread->sleep, FUTEX_WAKE, 1, NULL);
 	else if (how == SLEEP_IO)
-		burrow_io_kick(thread->sleep_proc);
+		burrow_io_kick(READ_ONCE(thread->sleep_proc));
 }
 
 static void idle_push(struct burrow_runtime *rt, struct burrow_proc *proc)

@@ -45,10 +45,13 @@ static pid_t registered;
 /* Before the first thread starts, in each run. */
 void burrow_barrier_open(void)
 {
+	bool fenced = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ||
+		      membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+
 	registered = getpid();
-	burrow_barrier_fenced =
-		membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ||
-		membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	/* A thread of the last run may still be on its way out. */
+	if (burrow_barrier_fenced != fenced)
+		burrow_barrier_fenced = fenced;
 }
 
 /*

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Memory for objects that nobody frees: timers, contexts, cells.
+ * Memory for what nobody frees: cells, listeners.
  *
  * Cut from chunks of the system's memory, a chunk for each processor at a time;
  * large objects have a chunk of their own. All of it goes when the runtime

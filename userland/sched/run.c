@@ -331,16 +331,6 @@ static int no_backend(const struct burrow_stack_backend *backend, int err)
 	return err;
 }
 
-/* Stacks that rest may have a quarter of what there is. */
-static uint64_t rest_max(const struct burrow_config *config)
-{
-	uint64_t page = sysconf(_SC_PAGESIZE);
-
-	if (config->gc.limit)
-		return config->gc.limit / 4;
-	return sysconf(_SC_PHYS_PAGES) * page / 4;
-}
-
 /* The first that works of those allowed. */
 static int open_pool(const struct burrow_config *config)
 {
@@ -349,7 +339,7 @@ static int open_pool(const struct burrow_config *config)
 	int ret = -EINVAL;
 
 	burrow_runtime.pool->no_guard_install = config->no_guard_install;
-	burrow_runtime.pool->rest_max = rest_max(config);
+	burrow_stack_limit_rest(burrow_runtime.pool, config->gc.limit);
 	for (b = burrow_stack_backends; *b && ret; b++) {
 		if (config->backend == BURROW_BACKEND_KMOD &&
 		    *b != &burrow_stack_kmod)

@@ -55,7 +55,7 @@
 #define BURROW_NAME_BYTES 32
 #define BURROW_QUEUE_LEN 256 /* a power of two */
 #define BURROW_PROCS_MAX 1024
-#define BURROW_LOOKS 16 /* processors that a thief watches before it takes little */
+#define BURROW_LOOKS 16 /* processors that a thief watches first */
 
 /* What a goroutine is doing; dumps show it. */
 enum goroutine_state {
@@ -415,7 +415,7 @@ struct burrow_remains;
  * @slabs:	of goroutines; under @lock
  * @free:	goroutine structs to use again; under @lock
  * @names:	of named goroutines, to use again; under @lock
- * @regions:	memory of timers, contexts and cells; region.c
+ * @regions:	memory of cells and listeners; region.c
  * @heap:	of this run
  * @procs:	all there ever were in this process, NULL behind them
  * @nr_procs:	how many may run; changed with the world stopped
@@ -617,7 +617,7 @@ void goroutine_queue_push(struct goroutine_queue *queue, struct goroutine *g);
 struct goroutine *goroutine_queue_pop(struct goroutine_queue *queue);
 
 /*
- * region.c: memory for objects that nobody frees: it goes when the runtime
+ * region.c: memory that nobody frees: it goes when the runtime
  * stops. Zeroed, aligned to 16; NULL: none.
  */
 void *burrow_region_alloc(struct burrow_thread *self, size_t size);

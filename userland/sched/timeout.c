@@ -178,8 +178,8 @@ static struct burrow_timers *lock_heap(struct burrow_thread *self,
 	return own;
 }
 
-int burrow_timeout_set(struct burrow_thread *self,
-		       struct burrow_timeout *timeout, int64_t when)
+static int set(struct burrow_thread *self, struct burrow_timeout *timeout,
+	       int64_t when, bool of_object)
 {
 	struct burrow_timers *t = lock_heap(self, timeout);
 	bool was_set = timeout->when, sooner = false;
@@ -195,6 +195,7 @@ int burrow_timeout_set(struct burrow_thread *self,
 	if (!ret) {
 		WRITE_ONCE(timeout->when, when);
 		WRITE_ONCE(t->set, t->set + !was_set);
+		t->of_objects |= of_object;
 	}
 	burrow_lock_drop(&t->lock);
 	if (sooner && t->proc != self->proc) {
@@ -203,6 +204,18 @@ int burrow_timeout_set(struct burrow_thread *self,
 			burrow_thread_kick(holder);
 	}
 	return ret;
+}
+
+int burrow_timeout_set(struct burrow_thread *self,
+		       struct burrow_timeout *timeout, int64_t when)
+{
+	return set(self, timeout, when, false);
+}
+
+int burrow_timeout_set_of_object(struct burrow_thread *self,
+				 struct burrow_timeout *timeout, int64_t when)
+{
+	return set(self, timeout, when, true);
 }
 
 bool burrow_timeout_take_back(struct burrow_timeout *timeout)
@@ -283,6 +296,7 @@ size_t burrow_timers_run(struct burrow_thread *self, struct burrow_timers *t,
 		n++;
 	}
 	publish(t);
+	t->of_objects &= t->count != 0;
 	burrow_lock_drop(&t->lock);
 	return n;
 }
@@ -299,6 +313,22 @@ int burrow_timers_move(struct burrow_timers *to, struct burrow_timers *from)
 		heap_push(to, from->heap[i].timeout, from->heap[i].when);
 		WRITE_ONCE(to->set, to->set + 1);
 	}
+	to->of_objects |= from->of_objects;
 	burrow_timers_close(from);
 	return 0;
+}
+
+void burrow_timers_each(void (*fn)(void *arg, const void *low,
+				   const void *high),
+			void *arg)
+{
+	const struct burrow_timers *t;
+	int i;
+
+	/* Those beyond nr_procs keep theirs for as long as nobody has room. */
+	for (i = 0; burrow_runtime.procs[i]; i++) {
+		t = &burrow_runtime.procs[i]->timers;
+		if (t->of_objects)
+			fn(arg, t->heap, t->heap + t->count);
+	}
 }

@@ -37,8 +37,9 @@ struct burrow_proc;
  * @timers:	heap that the entry is in, while @queued
  *
  * Zero is a timeout that is not set. An entry may stand for it long after it was
- * taken back, so its memory must stay until the runtime stops: it is part of a
- * goroutine or of an object of burrow_region_alloc().
+ * taken back, so its memory must stay as long: it is part of a goroutine's
+ * descriptor, which stays until the runtime stops, or of an object of the collected
+ * heap, which the entry keeps alive.
  */
 struct burrow_timeout {
 	int64_t when;
@@ -61,6 +62,8 @@ struct burrow_timer_entry {
  * @count:	entries used
  * @room:	entries there is room for
  * @set:	timeouts that are set; read without the lock too
+ * @of_objects:	timeouts of objects of the heap were set since it was empty: the
+ *		entries are roots
  * @next:	time of the first entry, BURROW_FOREVER: none; read without the
  *		lock too
  * @firing:	the timeout whose @fire runs, or NULL
@@ -72,6 +75,7 @@ struct burrow_timers {
 	size_t count;
 	size_t room;
 	size_t set;
+	bool of_objects;
 	int64_t next;
 	struct burrow_timeout *firing;
 	struct burrow_proc *proc;
@@ -94,10 +98,19 @@ int burrow_timers_move(struct burrow_timers *to, struct burrow_timers *from);
 int burrow_timeout_set(struct burrow_thread *self,
 		       struct burrow_timeout *timeout, int64_t when);
 
-/* The same, but does not wait for one that fires at this moment. */
+/* The same for one that is part of an object of the collected heap. */
+int burrow_timeout_set_of_object(struct burrow_thread *self,
+				 struct burrow_timeout *timeout, int64_t when);
+
+/* Unset. Does not wait for one that fires at this moment. */
 bool burrow_timeout_take_back(struct burrow_timeout *timeout);
 
 /* True: it will not fire. False: it was not set, or has fired to the end. */
 bool burrow_timeout_cancel(struct burrow_timeout *timeout);
+
+/* With the world stopped: entries that may lead to objects of the heap. */
+void burrow_timers_each(void (*fn)(void *arg, const void *low,
+				   const void *high),
+			void *arg);
 
 #endif /* BURROW_TIMEOUT_H */

@@ -7,6 +7,10 @@
  * it starts the goroutine, or puts the time into the channel. Where no goroutine
  * can be had it tries again a little later: what was promised is late, not lost.
  *
+ * A timer is an object of the collected heap, allocated outside of the runtime. The
+ * heap of timeouts keeps it as long as it has an entry there, so a pending one needs
+ * no reference, and one that nobody has goes when it has fired.
+ *
  * Lock: @lock is over setting and taking back, by several goroutines at once,
  * and firing takes it to tell whether it was set again meanwhile.
  */
@@ -81,15 +85,17 @@ static void fire(struct burrow_thread *self, struct burrow_timeout *timeout)
 							next_time(t, failed);
 	/* There is room: our entry was taken out a moment ago. */
 	if (next)
-		burrow_timeout_set(self, timeout, next);
+		burrow_timeout_set_of_object(self, timeout, next);
 	burrow_lock_drop(&t->lock);
 }
 
-static struct burrow_timer *timer_new(struct burrow_thread *self, int64_t ns,
-				      int64_t period)
+/* Outside of the runtime; NULL: no memory, or no goroutine. */
+static struct burrow_timer *timer_new(int64_t ns, int64_t period)
 {
-	struct burrow_timer *t = burrow_region_alloc(self, sizeof(*t));
+	struct burrow_timer *t = NULL;
 
+	if (burrow_self())
+		t = burrow_try_alloc(sizeof(*t));
 	if (!t)
 		return NULL;
 	t->timeout.fire = fire;
@@ -101,13 +107,13 @@ static struct burrow_timer *timer_new(struct burrow_thread *self, int64_t ns,
 struct burrow_timer *burrow_timer_new(int64_t ns, int64_t period_ns,
 				      void (*fn)(void *arg), void *arg)
 {
+	struct burrow_timer *t = timer_new(ns, period_ns);
 	struct burrow_thread *self = burrow_enter("burrow_timer_new");
-	struct burrow_timer *t = timer_new(self, ns, period_ns);
 
 	if (t) {
 		t->fn = fn;
 		t->arg = arg;
-		if (burrow_timeout_set(self, &t->timeout, t->due))
+		if (burrow_timeout_set_of_object(self, &t->timeout, t->due))
 			t = NULL;
 	}
 	burrow_leave(self);
@@ -141,7 +147,7 @@ int burrow_timer_reset(struct burrow_timer *t, int64_t ns)
 	was_set = burrow_timeout_take_back(&t->timeout);
 	t->stopped = false;
 	t->due = after(burrow_now(), ns);
-	ret = burrow_timeout_set(self, &t->timeout, t->due);
+	ret = burrow_timeout_set_of_object(self, &t->timeout, t->due);
 	burrow_lock_drop(&t->lock);
 	burrow_leave(self);
 	return ret ? ret : was_set;
@@ -149,19 +155,18 @@ int burrow_timer_reset(struct burrow_timer *t, int64_t ns)
 
 struct burrow_chan *burrow_after(int64_t ns)
 {
+	struct burrow_timer *t = timer_new(ns, 0);
 	struct burrow_chan *chan = NULL;
 	struct burrow_thread *self;
-	struct burrow_timer *t;
 
-	if (burrow_self())
+	if (t)
 		chan = burrow_chan_make(sizeof(int64_t), 1);
 	self = burrow_enter("burrow_after");
-	t = chan ? timer_new(self, ns, 0) : NULL;
-	if (t) {
+	if (chan) {
 		t->chan = chan;
-		if (burrow_timeout_set(self, &t->timeout, t->due))
-			t = NULL;
+		if (burrow_timeout_set_of_object(self, &t->timeout, t->due))
+			chan = NULL;
 	}
 	burrow_leave(self);
-	return t ? chan : NULL;
+	return chan;
 }

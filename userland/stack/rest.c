@@ -26,6 +26,14 @@
 #define TICK_NS 2000000000LL
 #define PER_CALL 1024 /* stacks given back; a millisecond or so */
 
+void burrow_stack_limit_rest(struct burrow_stack_pool *pool, uint64_t limit)
+{
+	if (!limit)
+		limit = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+			sysconf(_SC_PAGESIZE);
+	__atomic_store_n(&pool->rest_max, limit / 4, __ATOMIC_RELAXED);
+}
+
 /* One is looked at for all: they come by the dozen, and of one kind mostly. */
 bool burrow_stack_may_rest(const struct burrow_stack_pool *pool,
 			   const struct burrow_stack *stacks, uint32_t n)
@@ -37,7 +45,7 @@ bool burrow_stack_may_rest(const struct burrow_stack_pool *pool,
 	if (!pool->backend->rests || stacks[0].arena->stride > STRIDE_MAX)
 		return false;
 	resting = __atomic_load_n(&pool->resting, __ATOMIC_RELAXED) + n;
-	if (resting * most > pool->rest_max)
+	if (resting * most > __atomic_load_n(&pool->rest_max, __ATOMIC_RELAXED))
 		return false;
 	bytes = burrow_stack_resident(&stacks[0]);
 	return bytes >= 0 && (size_t)bytes <= most;

@@ -77,6 +77,7 @@ struct burrow_stack_rest {
  * @fresh:	slots from here to @ready were never handed out
  * @free:	most recently freed slot + 1, 0 for none
  * @rest:	freed slots that have their memory still
+ * @watched:	the collector is told of writes to it; the collector's alone
  * @number:	the backend's name for it
  * @offset:	where it lies in the backend's descriptor
  * @table_bytes: length of @table
@@ -97,6 +98,7 @@ struct burrow_stack_arena {
 	uint32_t fresh;
 	uint32_t free;
 	struct burrow_stack_rest rest;
+	bool watched;
 	uint32_t number;
 	uint64_t offset;
 	size_t table_bytes;
@@ -196,7 +198,7 @@ struct burrow_stack_class {
  * @classes:	by stride
  * @fd:		the backend's descriptor or -1
  * @resting:	stacks that rest, over all arenas; changed with atomics
- * @rest_max:	bytes that may rest, set before the first stack is put
+ * @rest_max:	bytes that may rest; read and set with atomics
  * @rest_at:	when rests are looked at next (burrow_now(), ns); the monitor's
  * @no_guard_install: do as if the kernel had no MADV_GUARD_INSTALL
  * @guard_install: guards are MADV_GUARD_INSTALL, not mprotect()
@@ -259,6 +261,9 @@ void burrow_stack_give(struct burrow_stack_pool *pool, int class,
  * one thread only, every few milliseconds; it takes about one.
  */
 bool burrow_stack_tidy(struct burrow_stack_pool *pool, int64_t now);
+
+/* A quarter of @limit, bytes, may rest; 0: of the machine's memory. Any thread. */
+void burrow_stack_limit_rest(struct burrow_stack_pool *pool, uint64_t limit);
 
 /* For the pool: whether @n stacks may rest; with the class's lock the others. */
 bool burrow_stack_may_rest(const struct burrow_stack_pool *pool,

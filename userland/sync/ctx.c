@@ -10,6 +10,9 @@
  * by a channel sees the error.
  *
  * Contexts with a value share the ending of what they were made from.
+ *
+ * All are objects of the collected heap, allocated outside of the runtime. One that
+ * can end is kept by its parent until it has, as in Go, and by the heap of timeouts.
  */
 #include "../chan/chan.h"
 #include "../include/burrow/ctx.h"
@@ -130,7 +133,10 @@ static void end(struct burrow_thread *self, struct ending *e, int err,
 	burrow_lock_drop(e->tree);
 
 	for (at = e; at; at = next) {
+		/* One that somebody keeps does not keep the others. */
 		next = at->next;
+		at->next = NULL;
+		at->prev = NULL;
 		if (at->timed && !(fired && at == e))
 			burrow_timeout_cancel(&at->timeout);
 		burrow_chan_shut(self, &at->done);
@@ -160,18 +166,24 @@ static void join_tree(struct burrow_thread *self, struct ending *e,
 		end(self, e, err, false);
 }
 
-static struct ending *ending_new(struct burrow_thread *self,
-				 const struct burrow_ctx *parent,
-				 int64_t deadline)
+/* Outside of the runtime; NULL: no memory, or no goroutine. */
+static void *object_new(size_t size)
 {
-	struct ending *above, *e;
+	return burrow_self() ? burrow_try_alloc(size) : NULL;
+}
 
+/* NULL: no memory, if there was some for @e. */
+static struct ending *ending_open(struct burrow_thread *self, struct ending *e,
+				  const struct burrow_ctx *parent,
+				  int64_t deadline)
+{
+	struct ending *above;
+
+	if (!e)
+		return NULL;
 	if (!parent)
 		parent = &background;
 	above = parent->ending;
-	e = burrow_region_alloc(self, sizeof(*e));
-	if (!e)
-		return NULL;
 	e->ctx.parent = parent;
 	e->ctx.ending = e;
 	e->tree = above ? above->tree : &e->root_lock;
@@ -180,7 +192,7 @@ static struct ending *ending_new(struct burrow_thread *self,
 		e->deadline = deadline;
 		e->timed = true;
 		e->timeout.fire = expire;
-		if (burrow_timeout_set(self, &e->timeout, deadline))
+		if (burrow_timeout_set_of_object(self, &e->timeout, deadline))
 			return NULL;
 	}
 	if (above)
@@ -188,10 +200,19 @@ static struct ending *ending_new(struct burrow_thread *self,
 	return e;
 }
 
-struct burrow_ctx *burrow_ctx_make(struct burrow_thread *self,
+struct burrow_ctx *burrow_ctx_new(void)
+{
+	struct ending *e = object_new(sizeof(*e));
+
+	return e ? &e->ctx : NULL;
+}
+
+struct burrow_ctx *burrow_ctx_open(struct burrow_thread *self,
+				   struct burrow_ctx *ctx,
 				   const struct burrow_ctx *parent)
 {
-	struct ending *e = ending_new(self, parent, BURROW_FOREVER);
+	struct ending *e =
+		ending_open(self, (struct ending *)ctx, parent, BURROW_FOREVER);
 
 	return e ? &e->ctx : NULL;
 }
@@ -203,9 +224,10 @@ void burrow_ctx_end(struct burrow_thread *self, struct burrow_ctx *ctx, int err)
 
 struct burrow_ctx *burrow_ctx_with_cancel(struct burrow_ctx *parent)
 {
+	struct burrow_ctx *ctx = burrow_ctx_new();
 	struct burrow_thread *self = burrow_enter("burrow_ctx_with_cancel");
-	struct burrow_ctx *ctx = burrow_ctx_make(self, parent);
 
+	ctx = burrow_ctx_open(self, ctx, parent);
 	burrow_leave(self);
 	return ctx;
 }
@@ -213,9 +235,10 @@ struct burrow_ctx *burrow_ctx_with_cancel(struct burrow_ctx *parent)
 struct burrow_ctx *burrow_ctx_with_deadline(struct burrow_ctx *parent,
 					    int64_t deadline)
 {
+	struct ending *e = object_new(sizeof(*e));
 	struct burrow_thread *self = burrow_enter("burrow_ctx_with_deadline");
-	struct ending *e = ending_new(self, parent, deadline);
 
+	e = ending_open(self, e, parent, deadline);
 	if (e && burrow_now() >= e->deadline)
 		end(self, e, -ETIMEDOUT, false);
 	burrow_leave(self);
@@ -225,8 +248,8 @@ struct burrow_ctx *burrow_ctx_with_deadline(struct burrow_ctx *parent,
 struct burrow_ctx *burrow_ctx_with_value(struct burrow_ctx *parent,
 					 const void *key, void *value)
 {
+	struct burrow_ctx *ctx = object_new(sizeof(*ctx));
 	struct burrow_thread *self = burrow_enter("burrow_ctx_with_value");
-	struct burrow_ctx *ctx = burrow_region_alloc(self, sizeof(*ctx));
 
 	if (ctx) {
 		ctx->parent = parent ? parent : &background;

@@ -6,8 +6,13 @@
 struct burrow_ctx;
 struct burrow_thread;
 
-/* As burrow_ctx_with_cancel(). */
-struct burrow_ctx *burrow_ctx_make(struct burrow_thread *self,
+/*
+ * As burrow_ctx_with_cancel(), in two steps: first outside of the runtime, then
+ * inside. NULL: no memory; the second takes that, too.
+ */
+struct burrow_ctx *burrow_ctx_new(void);
+struct burrow_ctx *burrow_ctx_open(struct burrow_thread *self,
+				   struct burrow_ctx *ctx,
 				   const struct burrow_ctx *parent);
 
 /* As burrow_ctx_cancel(), with an error, for one that can be cancelled. */

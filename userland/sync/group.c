@@ -10,6 +10,16 @@
 #include "sync.h"
 
 /**
+ * struct held - keeps a group's context, for a group may lie where nobody looks
+ * @cell:	that it lies in
+ * @ctx:	the context, NULL: there was no memory for another one
+ */
+struct held {
+	struct burrow_cell cell;
+	struct burrow_ctx *ctx;
+};
+
+/**
  * struct group - what a struct burrow_group is
  * @lock:	over all of it
  * @limited:	not more than @limit may run
@@ -18,7 +28,7 @@
  * @error:	the first one
  * @running:	how many run, with those about to be started
  * @limit:	see @limited
- * @ctx:	ends with the first error, or NULL
+ * @held:	what ends with the first error, or NULL
  * @starters:	those who wait for a place
  * @waiters:	those who wait for all; only while @running is not 0
  */
@@ -30,7 +40,7 @@ struct group {
 	int error;
 	int64_t running;
 	int64_t limit;
-	struct burrow_ctx *ctx;
+	struct held *held;
 	struct burrow_waitq starters;
 	struct burrow_waitq waiters;
 } __attribute__((may_alias));
@@ -59,7 +69,7 @@ static void take_lock(struct group *g)
 		return;
 	g->over = true;
 	g->running = 0;
-	g->ctx = NULL;
+	g->held = NULL;
 	g->starters = (struct burrow_waitq){ 0 };
 	g->waiters = (struct burrow_waitq){ 0 };
 }
@@ -86,7 +96,7 @@ static void leave_group(struct burrow_thread *self, struct group *g, int error)
 	take_lock(g);
 	if (error && !g->error) {
 		g->error = error;
-		ctx = g->ctx;
+		ctx = g->held ? g->held->ctx : NULL;
 	}
 	w = burrow_waitq_pop(&g->starters);
 	if (w)
@@ -206,16 +216,38 @@ void burrow_group_limit(struct burrow_group *group, int64_t n)
 	burrow_leave(self);
 }
 
+/* The collector sees what is in cells, also in those that nobody has. */
+static void let_go(struct burrow_thread *self, struct held *held)
+{
+	held->ctx = NULL;
+	burrow_cell_put(self, &held->cell, sizeof(*held));
+}
+
+/* Under the lock. NULL: no memory, and the group has none. */
+static struct burrow_ctx *hold(struct burrow_thread *self, struct group *g,
+			       struct burrow_ctx *ctx)
+{
+	const size_t size = sizeof(*g->held);
+
+	if (!g->held && ctx)
+		g->held = (struct held *)burrow_cell_get(self, size);
+	if (!g->held)
+		return NULL;
+	g->held->ctx = ctx;
+	return ctx;
+}
+
 struct burrow_ctx *burrow_group_ctx(struct burrow_group *group,
 				    struct burrow_ctx *parent)
 {
+	struct burrow_ctx *ctx = burrow_ctx_new();
 	struct burrow_thread *self = burrow_enter("burrow_group_ctx");
-	struct burrow_ctx *ctx = burrow_ctx_make(self, parent);
 	struct group *g = (struct group *)group;
 
+	ctx = burrow_ctx_open(self, ctx, parent);
 	take_lock(g);
 	must_be_idle(g, "burrow_group_ctx");
-	g->ctx = ctx;
+	ctx = hold(self, g, ctx);
 	burrow_lock_drop(&g->lock);
 	burrow_leave(self);
 	return ctx;
@@ -225,7 +257,7 @@ int burrow_group_wait(struct burrow_group *group)
 {
 	struct burrow_thread *self = burrow_enter_try("burrow_group_wait");
 	struct group *g = (struct group *)group;
-	struct burrow_ctx *ctx;
+	struct held *held;
 	int error;
 
 	if (!self)
@@ -238,11 +270,14 @@ int burrow_group_wait(struct burrow_group *group)
 	}
 	g->over = true;
 	error = g->error;
-	ctx = g->ctx;
-	g->ctx = NULL;
+	held = g->held;
+	g->held = NULL;
 	burrow_lock_drop(&g->lock);
-	if (ctx)
-		burrow_ctx_end(self, ctx, error_for_ctx(error));
+	if (held) {
+		if (held->ctx)
+			burrow_ctx_end(self, held->ctx, error_for_ctx(error));
+		let_go(self, held);
+	}
 	burrow_leave(self);
 	return error;
 }

@@ -6,9 +6,9 @@
  * the work is to be given up: because somebody cancelled it or one of its
  * parents, or because a deadline has passed. It can also carry values.
  *
- * A context stays until the runtime stops; one that can be cancelled and is not
- * needed any more should be cancelled, for its parent holds on to it. Only
- * goroutines may call these.
+ * A context is an object of the collected heap. One that can end is kept by its
+ * parent, and its deadline, until it has: what is not needed any more should be
+ * cancelled. Only goroutines may call these.
  */
 #ifndef BURROW_CTX_H
 #define BURROW_CTX_H

@@ -23,8 +23,8 @@ struct burrow_timer;
  * @fn:		what runs, each time on a goroutine of its own; it may block
  * @arg:	its argument
  *
- * A timer that is set needs no reference. Runs that come too late altogether
- * are left out, not made up for.
+ * A timer is an object of the collected heap; one that is set needs no reference.
+ * Runs that come too late altogether are left out, not made up for.
  *
  * Return: the timer, NULL if there is no memory. For goroutines only.
  */

@@ -11,12 +11,15 @@
  * 64 bytes, in an order of memory that is shuffled or that in which it is walked,
  * once, and then collect. push keeps the last 200,000 messages of 1 KiB; worst-N keeps
  * N MiB of them, and tells how long the longest took. pause-N tells how long the
- * program stood at most in a collection, beside N MiB of the shuffled tree. rss-fill, rss-churn and rss-drop tell resident
- * memory for each byte that lives. The peer of name libgc is the collector of Boehm,
+ * program stood at most in a collection, beside N MiB of the shuffled tree. stop-N does
+ * that beside N parked goroutines, and stop-deep beside 1,000 that are parked 100 KiB
+ * deep in recursion. rss-fill, rss-churn and rss-drop tell resident memory for each byte
+ * that lives. The peer of name libgc is the collector of Boehm,
  * Demers and Weiser.
  */
 #include <errno.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <burrow.h>
 
@@ -74,6 +77,70 @@ ALLOC(16)
 ALLOC(32)
 ALLOC(64)
 ALLOC(256)
+
+/* ---- goroutines that wait --------------------------------------------------------- */
+
+#define COLLECTIONS 5
+#define BYTES_EACH 6000 /* of a parked goroutine, the kernel's among them */
+
+static struct burrow_waitgroup here, leave;
+static long frames;
+
+static __attribute__((noipa)) long descend(long left)
+{
+	volatile char frame[1024];
+	long below = 0;
+
+	frame[0] = 1;
+	if (left) {
+		below = descend(left - 1);
+	} else {
+		burrow_waitgroup_done(&here);
+		burrow_waitgroup_wait(&leave);
+	}
+	return below + frame[0];
+}
+
+static void stand(void *arg)
+{
+	(void)arg;
+	descend(frames);
+}
+
+static long stop_beside(long n, long depth)
+{
+	long i, made, err = 0;
+
+	frames = depth;
+	burrow_waitgroup_add(&leave, 1);
+	for (made = 0; made < n && !err; made += !err) {
+		burrow_waitgroup_add(&here, 1);
+		err = burrow_go(stand, NULL);
+	}
+	if (err)
+		burrow_waitgroup_done(&here);
+	burrow_waitgroup_wait(&here);
+	for (i = 0; i < COLLECTIONS && !err; i++)
+		burrow_gc();
+	longest_pause(gc_figures);
+	burrow_waitgroup_done(&leave);
+	while (burrow_num_goroutines() > 1)
+		burrow_yield();
+	return err ? err : 1;
+}
+
+/* Where there is no memory for them there is no figure. */
+static long stop_parked(long n)
+{
+	if (sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE) / BYTES_EACH < n)
+		return 0;
+	return stop_beside(n, 0);
+}
+
+static long stop_deep(long n)
+{
+	return stop_beside(n, 100);
+}
 
 static const struct contest contests[] = {
 	{
@@ -201,6 +268,36 @@ static const struct contest contests[] = {
 		.alone = true,
 		.figures = gc_figures,
 		.run = gc_pause,
+	},
+	{
+		.work = "stop-10000",
+		.unit = "ns-paused-beside-10000",
+		.wall = "wall-ns-paused-beside-10000",
+		.count = 10000,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = stop_parked,
+	},
+	{
+		.work = "stop-1000000",
+		.unit = "ns-paused-beside-1000000",
+		.wall = "wall-ns-paused-beside-1000000",
+		.count = 1000000,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = stop_parked,
+	},
+	{
+		.work = "stop-deep",
+		.unit = "ns-paused-beside-deep",
+		.wall = "wall-ns-paused-beside-deep",
+		.count = 1000,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = stop_deep,
 	},
 	{
 		.work = "rss-fill",

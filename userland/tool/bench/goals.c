@@ -21,10 +21,10 @@
  * @against:	the unit in the same benchmark to divide by: of Burrow's
  *		own rows, if it is not @unit; else of Go's
  * @limit:	of the ratio
- * @alone:	on one processor only
  * @elsewhere:	what other libraries need, by others' or older measurements
  * @peer:	whose row of @unit it is divided by, where @against is NULL
  * @by:		else, by what number
+ * @alone:	on one processor only
  * @spread:	else, by the same on one processor: this is for two
  */
 struct goal {
@@ -33,37 +33,37 @@ struct goal {
 	const char *unit;
 	const char *against;
 	double limit;
-	bool alone;
 	const char *elsewhere;
 	const char *peer;
 	double by;
+	bool alone;
 	bool spread;
 };
 
-#define BESIDE_GO(name, b, u, most, others)                          \
-	{                                                            \
-		.figure = name, .bench = b, .unit = u, .against = u, \
-		.limit = most, .elsewhere = others                   \
+#define BESIDE_GO(name, b, u, most, others)                                  \
+	{                                                                    \
+		.figure = (name), .bench = (b), .unit = (u), .against = (u), \
+		.limit = (most), .elsewhere = (others)                       \
 	}
-#define ALONE_BESIDE_GO(name, b, u, most, others)                    \
-	{                                                            \
-		.figure = name, .bench = b, .unit = u, .against = u, \
-		.limit = most, .alone = true, .elsewhere = others    \
+#define ALONE_BESIDE_GO(name, b, u, most, others)                            \
+	{                                                                    \
+		.figure = (name), .bench = (b), .unit = (u), .against = (u), \
+		.limit = (most), .alone = true, .elsewhere = (others)        \
 	}
-#define BESIDE_LIBGC(name, u, most)                                        \
+#define BESIDE_LIBGC(name, u, most)                                            \
+	{                                                                      \
+		.figure = (name), .bench = "gc", .unit = (u), .peer = "libgc", \
+		.limit = (most), .alone = true                                 \
+	}
+#define AT_MOST(name, u, one, most)                                        \
 	{                                                                  \
-		.figure = name, .bench = "gc", .unit = u, .peer = "libgc", \
-		.limit = most, .alone = true                               \
+		.figure = (name), .bench = "gc", .unit = (u), .by = (one), \
+		.limit = (most), .alone = true                             \
 	}
-#define AT_MOST(name, u, one, most)                                  \
-	{                                                            \
-		.figure = name, .bench = "gc", .unit = u, .by = one, \
-		.limit = most, .alone = true                         \
-	}
-#define ON_TWO(name, b, u, most)                                       \
-	{                                                              \
-		.figure = name, .bench = b, .unit = u, .spread = true, \
-		.limit = most                                          \
+#define ON_TWO(name, b, u, most)                                             \
+	{                                                                    \
+		.figure = (name), .bench = (b), .unit = (u), .spread = true, \
+		.limit = (most)                                              \
 	}
 
 static const struct goal goals[] = {
@@ -147,6 +147,8 @@ static const struct goal goals[] = {
 			NULL),
 	BESIDE_LIBGC("longest pause, 1 GiB", "ns-paused-of-1-GiB", 0.01),
 	AT_MOST("longest pause, 1 GiB, ms", "ns-paused-of-1-GiB", 1e6, 2),
+	AT_MOST("longest pause, 10,000 parked, ms", "ns-paused-beside-10000",
+		1e6, 1),
 	AT_MOST("resident, filled", "rss/filled", 1, 1.15),
 	AT_MOST("resident, churned", "rss/churned", 1, 1.6),
 	AT_MOST("resident, 75 % dropped", "rss/dropped", 1, 2.2),
