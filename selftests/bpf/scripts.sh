@@ -36,6 +36,18 @@ script() {
 	is "$name: status" $? 0
 }
 
+# Who may not is told so, and nothing is left behind.
+if setpriv --reuid=65534 --clear-groups true 2>/dev/null; then
+	for name in parked queue pauses grows stacks; do
+		setpriv --reuid=65534 --clear-groups bpftrace "$top/bpf/$name.bt" "$watched" \
+			>"$tmp/out" 2>&1 </dev/null
+		check "$name: without rights it ends" test $? != 0
+		like "$name: and says what it takes" "$(cat "$tmp/out")" root
+	done
+else
+	skip "without rights: nobody else to be here"
+fi
+
 script parked "$watched $count 1" "$watched"
 like "parked: how often for what" "$(cat "$tmp/out")" "^@times\[semaphore acquire\]: $count$"
 like "parked: how long" "$(cat "$tmp/out")" '^@us\[semaphore acquire\]: [0-9]+$'

@@ -73,7 +73,7 @@ keys s
 shows "sites: headings" '^ +PID +GOROUT +RUNS +CAN RUN +WAITS .* STARTED AT$'
 shows "sites: one" "^ +$pid +$count +0 +0 +$count .* round_of_all \(.*watched.c:[0-9]+\)$"
 keys g
-shows "goroutines: headings" '^ +PID +GOROUT +STACK +WAITS s +STATE '
+shows "goroutines: headings" '^ +PID +GOROUT +STACK +GROWN/S +WAITS s +STATE '
 shows "goroutines: one" "^ +$pid +[0-9]+ .* semaphore acquire +round_of_all "
 
 # Only its own: others on the machine come and go.

@@ -55,6 +55,10 @@ counts() {
 		"$(json .queued.count) >= $(json .created) + $(json .readies)"
 	if [ "$(json .module)" = true ]; then
 		is "$name: growths" "$(json .grown.count)" "$grows"
+		holds "$name: sites: what grew is of those started there" \
+			"$(json '[.sites[].grown_bytes] | add') <= $(json .grown.bytes)"
+		holds "$name: sites: a page each, at least, of those that waited together" \
+			"$(json '[.sites[].stack_bytes_most] | max') >= $count * 4096"
 	else
 		like "$name: no module: it is said" "$(cat "$tmp/err")" 'module is not loaded'
 	fi
@@ -87,6 +91,12 @@ holds "processors lost: and it waited for another" \
 run stat --json "$watched" block 5 200
 is "blocked: in one system call, as often as it was" \
 	"$(json '[.syscalls[] | select(.ns >= 5 * 200 * 1e6) | .count] | join(" ")')" 5
+
+is "blocked: its name" \
+	"$(json '[.syscalls[] | select(.ns >= 5 * 200 * 1e6) | .name] | join(" ")')" clock_nanosleep
+is "sites: all that were started" "$(json '[.sites[].goroutines] | add')" "$(json .created)"
+is "sites: where" \
+	"$(json '.sites[] | select(.goroutines == 5) | .site | test("^run_block .*watched.c:[0-9]+")')" true
 
 # What is told while the tool stands still finds no room after a while.
 "$burrow" stat --json "$watched" 40000 1 0 0 1000 >"$tmp/both" 2>"$tmp/err" </dev/null &

@@ -124,6 +124,23 @@ rows_of $pid --by site
 is "queued: by site" "$(json '.rows[] | select(.goroutines == 100) | .runnable')" 100
 end $pid
 
+# Who grows: 40 pages in a second, then another one.
+start "$watched" grow 40 25
+wait_for $pid '.rows[0].goroutines == 2'
+run top --json -n 3 -d 2 --by goroutine -p $pid
+is "growth: of the first look it is not known" \
+	"$(head -n 1 "$tmp/out" | jq -c '[.rows[].grown_per_s] | unique')" "[null]"
+tail -n +2 "$tmp/out" >"$tmp/last" && mv "$tmp/last" "$tmp/out"
+holds "growth: the stack that grows" \
+	"$(jq -s 'map(.rows[] | select(.name == "grower") | .grown_per_s) | max' <"$tmp/out") > 0"
+is "growth: the one that does not" \
+	"$(jq -s 'map(.rows[] | select(.name == "main") | .grown_per_s) | max' <"$tmp/out")" 0
+run top --json -n 2 -d 2 --by site -p $pid
+tail -n 1 "$tmp/out" >"$tmp/last" && mv "$tmp/last" "$tmp/out"
+is "growth: where it was started" \
+	"$(json '[.rows[] | select(.grown_per_s > 0) | .site | test("run_grow")] | join(" ")')" true
+end $pid
+
 # Collections while it is watched.
 start "$watched" 2 1 60 5 200
 wait_for $pid '.rows[0].cycles > 0'

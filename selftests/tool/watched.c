@@ -19,6 +19,10 @@
  * usage: watched alloc MEGABYTES
  * So much by objects that nobody keeps: the heap begins collections by itself.
  *
+ * usage: watched grow PAGES MILLISECONDS
+ * One goroutine after the other, each a "grower", whose stack grows by so many
+ * pages, one more each time that long, beside the main one, whose stack does not.
+ *
  * usage: watched hog
  * The main goroutine is in C code until another one has run: on one processor it
  * loses that.
@@ -174,6 +178,41 @@ static int run_hog(void *arg)
 	return EXIT_SUCCESS;
 }
 
+/* Steps down a page and sleeps there. */
+static long descend(long left)
+{
+	volatile char frame[PAGE];
+	long below;
+
+	frame[0] = 1;
+	burrow_sleep(hold * 1000000);
+	below = left ? descend(left - 1) : 0;
+	return below + frame[0];
+}
+
+static void grow(void *arg)
+{
+	(void)arg;
+	descend(pages);
+	burrow_waitgroup_done(&ended);
+}
+
+static int run_grow(void *arg)
+{
+	const struct burrow_go_options o = {
+		.size = sizeof(o),
+		.name = "grower",
+	};
+
+	(void)arg;
+	for (;;) {
+		burrow_waitgroup_add(&ended, 1);
+		if (burrow_go_opts(&o, grow, NULL))
+			return EXIT_FAILURE;
+		burrow_waitgroup_wait(&ended);
+	}
+}
+
 static int run_alloc(void *arg)
 {
 	long i;
@@ -204,6 +243,11 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "alloc")) {
 		count = atol(argv[2]);
 		return burrow_run(NULL, run_alloc, NULL);
+	}
+	if (!strcmp(argv[1], "grow")) {
+		pages = atol(argv[2]);
+		hold = argument(argc, argv, 3, 50);
+		return burrow_run(NULL, run_grow, NULL);
 	}
 	if (!strcmp(argv[1], "block")) {
 		count = atol(argv[2]);

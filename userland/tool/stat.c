@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * `burrow stat`: what a process did, in figures: goroutines, times in the queues
- * and in waits, stacks, pauses of the collector, long system calls.
+ * and in waits, where they were started, stacks, pauses of the collector, long system
+ * calls.
  *
  * Text and JSON are made of the same sums. One thread only.
  */
@@ -9,10 +10,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "json.h"
 #include "tool.h"
 #include "watch/session.h"
+#include "watch/sites.h"
 
 #define SCHEMA 1
 
@@ -93,6 +96,21 @@ static struct json_object *reasons_json(const struct model *m)
 	return all;
 }
 
+/* As the kernel's headers have them, made into a table by the Makefile. */
+static const char *const call_names[MODEL_CALLS] = {
+#include "syscalls.h"
+};
+
+static const char *call_name(int number)
+{
+	static char text[16];
+
+	if (call_names[number])
+		return call_names[number];
+	snprintf(text, sizeof(text), "%d", number);
+	return text;
+}
+
 static struct json_object *calls_json(const struct model *m)
 {
 	struct json_object *all = json_object_new_array(), *o;
@@ -103,6 +121,7 @@ static struct json_object *calls_json(const struct model *m)
 			continue;
 		o = count_json(&m->calls[i], "ns");
 		json_add_number(o, "number", i);
+		json_add_text(o, "name", call_name(i));
 		json_object_array_add(all, o);
 	}
 	return all;
@@ -118,6 +137,30 @@ static struct json_object *longest_json(const struct model *m)
 		json_add_number(o, "goroutine", w->goroutine);
 		json_add_text(o, "name", w->name);
 		json_add_number(o, "ns", w->ns);
+		json_object_array_add(all, o);
+	}
+	return all;
+}
+
+static const char *site_name(const struct model_site *s)
+{
+	return s->pid ? sites_name(s->pid, s->address) : "elsewhere";
+}
+
+static struct json_object *sites_json(const struct model *m)
+{
+	struct json_object *all = json_object_new_array(), *o;
+	const struct model_site *s = m->sites;
+
+	for (; s < m->sites + MODEL_SITES; s++) {
+		if (!s->goroutines)
+			continue;
+		o = json_object_new_object();
+		json_add_text(o, "site", site_name(s));
+		json_add_number(o, "goroutines", s->goroutines);
+		json_add_number(o, "grown_bytes", s->grown);
+		json_add_number(o, "stack_bytes", s->stack);
+		json_add_number(o, "stack_bytes_most", s->stack_most);
 		json_object_array_add(all, o);
 	}
 	return all;
@@ -158,6 +201,7 @@ static int print_json(struct session *s)
 	json_object_object_add(o, "queued_longest", longest_json(m));
 	json_object_object_add(o, "waits", reasons_json(m));
 	json_object_object_add(o, "syscalls", calls_json(m));
+	json_object_object_add(o, "sites", sites_json(m));
 	json_object_object_add(o, "grown", count_json(&m->grown, "bytes"));
 	json_object_object_add(o, "trimmed", count_json(&m->trimmed, "bytes"));
 	json_object_object_add(o, "shrunk", count_json(&m->shrunk, "bytes"));
@@ -224,8 +268,34 @@ static void print_calls(const struct model *m)
 
 	for (i = 0; i < MODEL_CALLS; i++) {
 		if (m->calls[i].times)
-			printf("%15lu  system call %d of 10 us or more, together %.3f ms\n",
-			       m->calls[i].times, i, m->calls[i].amount / 1e6);
+			printf("%15lu  system call %s of 10 us or more, together %.3f ms\n",
+			       m->calls[i].times, call_name(i),
+			       m->calls[i].amount / 1e6);
+	}
+}
+
+static int most_stack_first(const void *a, const void *b)
+{
+	const struct model_site *x = a, *y = b;
+
+	if (x->stack_most != y->stack_most)
+		return x->stack_most < y->stack_most ? 1 : -1;
+	return (x->goroutines < y->goroutines) -
+	       (x->goroutines > y->goroutines);
+}
+
+static void print_sites(struct model *m, bool module)
+{
+	const struct model_site *s = m->sites;
+
+	qsort(m->sites, MODEL_SITES, sizeof(*s), most_stack_first);
+	for (; s < m->sites + 3 && s->goroutines; s++) {
+		printf("%15lu  goroutines started at %s", s->goroutines,
+		       site_name(s));
+		if (module)
+			printf(", KiB of stack: %lu at most, grown by %lu",
+			       s->stack_most >> 10, s->grown >> 10);
+		printf("\n");
 	}
 }
 
@@ -259,6 +329,7 @@ static void print_text(struct session *s)
 	print_longest(m);
 	print_waits(m);
 	print_calls(m);
+	print_sites(m, watch_module(s->watch));
 	line_of_bytes("growths of stacks", &m->grown);
 	line_of_bytes("trims of stacks", &m->trimmed);
 	line_of_bytes("stacks given back", &m->shrunk);
@@ -276,6 +347,7 @@ static int run(const struct arguments *args)
 	ret = session_open(&s, &args->scope);
 	if (ret)
 		return ret;
+	s.model.on_event = sites_on_event;
 	ret = session_run(&s, args->scope.seconds);
 	if (!ret) {
 		if (args->json)
@@ -285,6 +357,7 @@ static int run(const struct arguments *args)
 		session_tell(&s);
 	}
 	session_close(&s);
+	sites_forget(0);
 	if (fflush(stdout) || ferror(stdout)) {
 		tool_say("standard output: %s", strerror(errno));
 		ret = TOOL_FAILED;

@@ -22,6 +22,17 @@ $(OBJ)/bpf/runtime.skel.h: $(OBJ)/bpf/runtime.bpf.o
 $(OBJ)/tool/watch/watch.c.o: $(OBJ)/bpf/runtime.skel.h
 $(OBJ)/tool/watch/watch.c.o: ALL_CFLAGS += -I$(OBJ)/bpf
 
+# Names of system calls, as this machine's headers have them.
+$(OBJ)/tool/syscalls.h:
+	@mkdir -p $(@D)
+	echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
+		sed -nE 's/^#define __NR_([a-z0-9_]+) [0-9]+$$/[__NR_\1] = "\1",/p' | \
+		sort >$@.new
+	mv $@.new $@
+
+$(OBJ)/tool/stat.c.o: $(OBJ)/tool/syscalls.h
+$(OBJ)/tool/stat.c.o: ALL_CFLAGS += -I$(OBJ)/tool
+
 # The -fsplit-stack row of the growth benchmark, where the compiler has it.
 split := $(shell echo 'int x;' | $(CC) -fsplit-stack -x c -c -o /dev/null - \
 		2>/dev/null && echo -fsplit-stack)

@@ -11,6 +11,7 @@
 
 #include "json.h"
 #include "tool.h"
+#include "top/growth.h"
 #include "top/screen.h"
 #include "top/view.h"
 #include "watch/sites.h"
@@ -304,6 +305,7 @@ static int run(const struct arguments *args)
 		tool_say("process %d has ended", args->pid);
 	table_clear(&top.table);
 	processes_close(&top.all);
+	growth_forget();
 	sites_forget(0);
 	if (top.watch)
 		watch_close(top.watch);

@@ -7,6 +7,7 @@
 
 #include "../../sched/sched.h"
 #include "../watch/sites.h"
+#include "growth.h"
 #include "view.h"
 
 #define GOROUTINES_MAX 100000 /* of a process; more are not shown */
@@ -107,6 +108,7 @@ enum {
 	G_PID,
 	G_ID,
 	G_STACK,
+	G_GROWN,
 	G_WAITED,
 	G_STATE,
 	G_NAME,
@@ -117,6 +119,7 @@ static const struct column of_goroutines[] = {
 	[G_PID] = { "pid", "PID", UNIT_COUNT, 7 },
 	[G_ID] = { "goroutine", "GOROUT", UNIT_COUNT, 8 },
 	[G_STACK] = { "stack", "STACK", UNIT_BYTES, 6 },
+	[G_GROWN] = { "grown_per_s", "GROWN/S", UNIT_BYTES, 7 },
 	[G_WAITED] = { "waited_ms", "WAITS s", UNIT_MS, 8 },
 	[G_STATE] = { "state", "STATE", UNIT_TEXT, 18 },
 	[G_NAME] = { "name", "NAME", UNIT_TEXT, 12 },
@@ -141,6 +144,7 @@ static void add_goroutine(const struct window_goroutine *g, void *arg)
 	c[G_PID].number = filling->pid;
 	c[G_ID].number = g->id;
 	c[G_STACK].number = g->stack;
+	c[G_GROWN].number = growth_rate(g->id, g->stack);
 	if (g->state == GOROUTINE_WAITING)
 		c[G_WAITED].number = g->waited_ms;
 	cell_text(&c[G_STATE], g->what);
@@ -155,8 +159,10 @@ static void fill_goroutines(struct table *t, const struct processes *all,
 	struct filling filling = { .t = t };
 
 	(void)seconds;
+	growth_look();
 	while ((p = processes_next(all, p))) {
 		filling.pid = p->pid;
+		growth_process(p->pid);
 		window_each(&p->window, GOROUTINES_MAX, add_goroutine,
 			    &filling);
 	}
@@ -172,6 +178,7 @@ enum {
 	S_WAITING,
 	S_STACK,
 	S_EACH,
+	S_GROWN,
 	S_SITE,
 };
 
@@ -183,6 +190,7 @@ static const struct column of_sites[] = {
 	[S_WAITING] = { "waiting", "WAITS", UNIT_COUNT, 7 },
 	[S_STACK] = { "stack", "STACK", UNIT_BYTES, 6 },
 	[S_EACH] = { "stack_each", "EACH", UNIT_BYTES, 6 },
+	[S_GROWN] = { "grown_per_s", "GROWN/S", UNIT_BYTES, 7 },
 	[S_SITE] = { "site", "STARTED AT", UNIT_TEXT, 20 },
 };
 
@@ -191,6 +199,7 @@ static void add_to_site(const struct window_goroutine *g, void *arg)
 	const struct filling *filling = arg;
 	const char *site = sites_name(filling->pid, g->site);
 	struct table *t = filling->t;
+	uint64_t grown = growth_rate(g->id, g->stack);
 	struct row *row = t->rows;
 	struct cell *c;
 
@@ -215,6 +224,10 @@ static void add_to_site(const struct window_goroutine *g, void *arg)
 	c[S_WAITING].number += g->state == GOROUTINE_WAITING;
 	c[S_STACK].number += g->stack;
 	c[S_EACH].number = c[S_STACK].number / c[S_GOROUTINES].number;
+	if (grown == UNKNOWN)
+		c[S_GROWN].number = UNKNOWN;
+	else
+		c[S_GROWN].number += grown;
 }
 
 static void fill_sites(struct table *t, const struct processes *all,
@@ -224,8 +237,10 @@ static void fill_sites(struct table *t, const struct processes *all,
 	struct filling filling = { .t = t };
 
 	(void)seconds;
+	growth_look();
 	while ((p = processes_next(all, p))) {
 		filling.pid = p->pid;
+		growth_process(p->pid);
 		window_each(&p->window, GOROUTINES_MAX, add_to_site, &filling);
 	}
 }

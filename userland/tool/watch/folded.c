@@ -63,21 +63,11 @@ static void on_interval(const struct model_goroutine *g, uint64_t end,
 		l->ns += end - g->since;
 }
 
-/* Names are looked up while the program is there. */
-static void on_event(const struct runtime_event *e,
-		     const struct model_goroutine *g, void *arg)
-{
-	(void)g;
-	(void)arg;
-	if (e->kind == EVENT_GO_CREATE)
-		sites_name(e->pid, e->b);
-}
-
 static void begin(struct session *s, FILE *to)
 {
 	(void)to;
 	s->model.on_interval = on_interval;
-	s->model.on_event = on_event;
+	s->model.on_event = sites_on_event;
 }
 
 static void print_phase(const struct session *s, FILE *to, const char *phase,

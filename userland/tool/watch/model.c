@@ -168,6 +168,38 @@ static struct model_count *reason_of(struct model *m, const char *name)
 	return c;
 }
 
+/* The entry of a place; what there is no room for goes to the last. */
+static struct model_site *site_of(struct model *m, uint32_t pid,
+				  uint64_t address)
+{
+	struct model_site *s = m->sites;
+
+	for (; s < &m->sites[MODEL_SITES - 1]; s++) {
+		if (!s->goroutines) {
+			s->pid = pid;
+			s->address = address;
+		}
+		if (s->address == address && s->pid == pid)
+			return s;
+	}
+	return s;
+}
+
+/* Its stack has that many bytes now. */
+static void hold(struct model_goroutine *g, uint64_t bytes)
+{
+	struct model_site *s = g->place;
+
+	if (s) {
+		s->stack += bytes - g->stack;
+		if (s->stack > s->stack_most)
+			s->stack_most = s->stack;
+	}
+	g->stack = bytes;
+	if (g->stack > g->stack_max)
+		g->stack_max = g->stack;
+}
+
 /* What a goroutine did until now is over. */
 static void leave(struct model *m, struct model_goroutine *g, uint64_t now)
 {
@@ -214,6 +246,8 @@ static void change(struct model *m, struct model_goroutine *g,
 		g->state = MODEL_RUNNABLE;
 		g->since = e->time_ns;
 		g->site = e->b;
+		g->place = site_of(m, e->pid, e->b);
+		g->place->goroutines++;
 		snprintf(g->name, sizeof(g->name), "%s", e->text);
 		break;
 	case EVENT_GO_START:
@@ -231,12 +265,12 @@ static void change(struct model *m, struct model_goroutine *g,
 		break;
 	case EVENT_STACK_GROW:
 		g->grows++;
-		g->stack = e->b;
-		if (g->stack > g->stack_max)
-			g->stack_max = g->stack;
+		if (g->place)
+			g->place->grown += e->b - e->a;
+		hold(g, e->b);
 		break;
 	case EVENT_STACK_TRIM:
-		g->stack = e->b;
+		hold(g, e->b);
 		break;
 	}
 }
@@ -286,6 +320,7 @@ void model_event(const struct runtime_event *e, void *arg)
 	if (e->kind == EVENT_GO_END) {
 		leave(m, g, e->time_ns);
 		weigh(m, g);
+		hold(g, 0);
 		forget(m, g);
 		return;
 	}

@@ -37,6 +37,7 @@ extern const char *const model_states[MODEL_STATES];
  * @reason:	what it waits for, where @state is MODEL_WAITING
  * @name:	of it, empty if it has none or began before we looked
  * @site:	where it was started, 0: not known
+ * @place:	the entry of that in struct model, NULL: none
  * @ns:		how long it was in each state, the present one left out
  * @starts:	how often it was run
  * @grows:	growths of its stack, as the module tells
@@ -53,6 +54,7 @@ struct model_goroutine {
 	char reason[EVENT_TEXT];
 	char name[EVENT_TEXT];
 	uint64_t site;
+	struct model_site *place;
 	uint64_t ns[MODEL_STATES];
 	uint64_t starts;
 	uint64_t grows;
@@ -73,6 +75,26 @@ struct model_count {
 	char name[EVENT_TEXT];
 	uint64_t times;
 	uint64_t amount;
+};
+
+#define MODEL_SITES 256
+
+/**
+ * struct model_site - where goroutines were started
+ * @pid:	in that process, 0: all that there was no room for
+ * @address:	there
+ * @goroutines:	that were started
+ * @grown:	bytes by which their stacks grew, as the module tells
+ * @stack:	bytes of those that have not ended, now
+ * @stack_most:	at most
+ */
+struct model_site {
+	uint32_t pid;
+	uint64_t address;
+	uint64_t goroutines;
+	uint64_t grown;
+	uint64_t stack;
+	uint64_t stack_most;
 };
 
 #define MODEL_LONGEST 10
@@ -105,6 +127,7 @@ struct model_wait {
  * @collector:	what that did, of all processes
  * @reasons:	what was waited for, and how long; the last takes all others
  * @calls:	long system calls by number, the last takes all others
+ * @sites:	where goroutines were started; the last takes all others
  * @grown:	growths and bytes
  * @trimmed:	trims and bytes
  * @shrunk:	stacks that the library gave back, and bytes
@@ -127,6 +150,7 @@ struct model {
 	struct collector collector;
 	struct model_count reasons[MODEL_REASONS];
 	struct model_count calls[MODEL_CALLS];
+	struct model_site sites[MODEL_SITES];
 	struct model_count grown;
 	struct model_count trimmed;
 	struct model_count shrunk;

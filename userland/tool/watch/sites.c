@@ -171,6 +171,15 @@ const char *sites_name(pid_t pid, uint64_t address)
 	return site->name;
 }
 
+void sites_on_event(const struct runtime_event *e,
+		    const struct model_goroutine *g, void *arg)
+{
+	(void)g;
+	(void)arg;
+	if (e->kind == EVENT_GO_CREATE)
+		sites_name(e->pid, e->b);
+}
+
 void sites_forget(pid_t pid)
 {
 	struct kept **map = &mappings, *kept;
