@@ -11,9 +11,10 @@
  * more there may be work, but then nobody is idle. What is done under
  * runtime.lock is one step here: of what changes there others see one word.
  *
- * The owner of the ring does not switch any more here, and nobody has found yet
- * that he was woken in vain. Where it is otherwise a few goroutines are left to
- * their owner, and to the monitor if he stops; idle.c tells of that.
+ * With FEW the owner moves on at first, and may stop to at any time, with what
+ * waits in his ring or without. While he moves others leave him what waits there,
+ * and he wakes nobody if that was in vain before. When he has stopped the monitor
+ * looks, once for each that may have been left.
  *
  *	here			there
  *	push			burrow_runq_push(); the tail is in the store buffer
@@ -22,9 +23,14 @@
  *	wake_one, kick		burrow_wake_one(), burrow_thread_kick()
  *	spin_begin, spin_end	the same in idle.c
  *	find, idle		burrow_find(), idle()
+ *	moves			the same in idle.c; may_skip() in sched.c
+ *	monitor			work_lies_about() in monitor.c
  *
  * holds:
  * holds:	-DFENCED	no membarrier(2): the light barrier is a fence
+ * holds:	-DFEW
+ * holds:	-DFEW -DFENCED
+ * fails:	-DFEW -DNO_MONITOR	nobody looks when he has stopped
  * fails:	-DNO_HEAVY	who falls asleep passes no barrier
  * fails:	-DNO_SECOND_LOOK	... does not look at the queues again
  * fails:	-DNO_CHAIN	the last spinning one that finds work wakes nobody
@@ -40,6 +46,11 @@
 byte ring;		/* goroutines in it, as others see it */
 chan stores = [2] of { bit };	/* pushes that they don't see yet */
 byte queued;		/* global queue */
+#ifdef FEW
+bit moves = 1;		/* the owner of the ring switches again and again */
+#else
+bit moves;
+#endif
 byte nr_idle;
 byte nr_spinning;
 bit idle_list[NR];
@@ -128,7 +139,20 @@ active proctype busy()
 
 	stores!1;
 	light();
+#ifdef FEW
+	if
+	:: wake_one()
+	:: true		/* woken in vain before */
+	fi;
+	/* His own, unless another one has it or he stops here. */
+	if
+	:: atomic { drain(); ring > 0 -> ring-- }
+	:: true
+	fi;
+	moves = 0
+#else
 	wake_one()
+#endif
 }
 
 active proctype store_buffer()
@@ -205,7 +229,7 @@ inline find()
 		:: spinning[me] ->
 			atomic {
 				if
-				:: ring > 0 ->
+				:: ring > 0 && !moves ->
 					ring--;
 					found = 1
 				:: else
@@ -241,7 +265,7 @@ inline idle()
 		:: true ->
 #else
 		if
-		:: queued > 0 || ring > 0
+		:: queued > 0 || (ring > 0 && !moves)
 		:: else ->
 #endif
 			/* burrow_futex_sleep() */
@@ -282,6 +306,21 @@ active [2] proctype worker()
 		fi
 	od
 }
+
+#if defined(FEW) && !defined(NO_MONITOR)
+active proctype monitor()
+{
+	byte me = NR, t, was, looks;
+
+	do
+	:: looks == 2 -> break
+	:: looks < 2 && !moves && nr_idle > 0 && ring + queued > 0 ->
+		looks++;
+		wake_one()
+	:: timeout -> break
+	od
+}
+#endif
 
 active proctype judge()
 {
