@@ -54,6 +54,17 @@ run 'echo "<4>BUG: sleeping function called from a test" >/dev/kmsg'
 is "a complaint in the kernel's log is a failure" $status 125
 like "and it is shown" "$(cat "$tmp/err")" 'sleeping function called from a test'
 
+# Where allocations are made to fail the kernel tells of it, with a trace.
+told='<4>x: vmalloc error: size 16384
+<4>Call Trace:
+<4> </TASK>'
+run "printf '%s\n' '$told' | while read -r l; do echo \"\$l\" >/dev/kmsg; done"
+is "a trace is a complaint" $status 125
+FAILURES=1 run "printf '%s\n' '$told' | while read -r l; do echo \"\$l\" >/dev/kmsg; done"
+is "but not of a failure that was asked for" $status 0
+FAILURES=1 run "printf '%s\n' '$told' '<4>BUG: another' | while read -r l; do echo \"\$l\" >/dev/kmsg; done"
+is "and what comes after it is one again" $status 125
+
 TIMEOUT=$((3 * boot_seconds + 5)) run 'echo early; sleep 6000'
 is "a time-out is a failure" $status 124
 is "what was said before it is not lost" "$(cat "$tmp/out")" early
