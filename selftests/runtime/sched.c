@@ -261,6 +261,10 @@ static void take_turns(void *arg)
 
 	add(&ran, 1);
 	burrow_waitgroup_wait(&gate);
+	add(&ran, 1);
+	/* Who opens the gate may lose its CPU half way: two had all the turns then. */
+	while (get(&ran) < 2 * SLEEPERS)
+		burrow_sleep(1);
 	while (!get(&stop)) {
 		burrow_sleep(1);
 		if (__atomic_add_fetch(mine, 1, __ATOMIC_RELAXED) == TURNS)
