@@ -119,13 +119,17 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-/* Until all processors but @busy sleep. */
+/*
+ * Until all processors but @busy sleep, and nobody is left whom the monitor will
+ * have one woken for.
+ */
 static void wait_for_idle(int busy)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	int64_t until = burrow_now() + PATIENCE;
 
-	while (READ_ONCE(rt->nr_idle) + busy != READ_ONCE(rt->nr_active) &&
+	while ((READ_ONCE(rt->queued) ||
+		READ_ONCE(rt->nr_idle) + busy != READ_ONCE(rt->nr_active)) &&
 	       burrow_now() < until)
 		usleep(100);
 }
