@@ -152,7 +152,6 @@ struct burrow_gc_waiter *burrow_collector_end(struct burrow_cycle *c)
 	burrow_heap_count(gc->heap, &counts);
 	account(c, &counts);
 	__atomic_store_n(&gc->done, c->number, __ATOMIC_RELAXED);
-	gc->resting = false;
 	gc->rest_at = burrow_now();
 	gc->rest_from = counts.allocated;
 	burrow_collector_set_trigger();
@@ -343,7 +342,6 @@ void burrow_gc_open(const struct burrow_gc_config *config,
 	gc->begun = 0;
 	gc->done = 0;
 	gc->swept = 0;
-	gc->resting = false;
 	gc->stock = false;
 	gc->release = false;
 	gc->waiters = NULL;

@@ -55,7 +55,6 @@ struct burrow_gc_waiter {
  * @begun:	number of the last that began
  * @full:	cycles up to this number are full
  * @done:	number of the last that is complete
- * @resting:	memory went back since the last cycle, for the program took little
  * @stands_by:	the thread waits until @elsewhere is over
  * @stock:	the heap grows and wants some memory ready
  * @release:	after the next one all free memory goes to the system
@@ -101,7 +100,6 @@ struct burrow_collector {
 	uint64_t begun;
 	uint64_t full;
 	uint64_t done;
-	bool resting;
 	bool stands_by;
 	bool stock;
 	bool release;

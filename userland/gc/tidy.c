@@ -139,14 +139,10 @@ static bool give_back_some(void)
 	if (!bytes || gc->rested == gc->done)
 		return false;
 	wait = gc->rest_at + REST_NS - burrow_now();
-	if (wait > 0) {
+	if (wait > 0)
 		wait_for(wait);
-	} else if (rests(bytes)) {
-		/* What was in stock is not to come again at once. */
-		gc->resting = true;
-		if (!scavenge(bytes / 2 + SWEEP_BYTES))
-			gc->rested = gc->done;
-	}
+	else if (rests(bytes) && !scavenge(bytes / 2 + SWEEP_BYTES))
+		gc->rested = gc->done;
 	return true;
 }
 

@@ -19,7 +19,7 @@
 #define FROM (32UL << 20) /* bytes of a half; one of less is not looked after */
 #define LEAST (2 * BURROW_HEAP_BLOCK)
 #define MOST (32 * BURROW_HEAP_BLOCK)
-#define PART 32 /* of what is in use */
+#define PART 32 /* of what is in use: less than what is kept free, gc/tidy.c */
 
 static size_t wanted(const struct burrow_heap *heap)
 {
