@@ -17,6 +17,7 @@
 
 #define RESERVE (1UL << 40)
 #define RESERVE_MIN (64UL << 20)
+#define SPANS_ENTRY sizeof(void *) /* of heap->spans: a pointer to a span */
 #define BITS_WORDS \
 	(BURROW_HEAP_PAGE / 16 / 64) /* that a page may need, twice */
 
@@ -79,8 +80,8 @@ bool burrow_tables_ready(struct burrow_heap *heap, char *start, size_t pages)
 
 	return burrow_table_ready(heap->pages, low * sizeof(*heap->pages),
 				  high * sizeof(*heap->pages)) &&
-	       burrow_table_ready(heap->spans, low * sizeof(*heap->spans),
-				  high * sizeof(*heap->spans)) &&
+	       burrow_table_ready(heap->spans, low * SPANS_ENTRY,
+				  high * SPANS_ENTRY) &&
 	       burrow_table_ready(heap->old, low, high) &&
 	       burrow_table_ready(heap->armed, low, high);
 }
@@ -96,7 +97,7 @@ static void tables_close(struct burrow_heap *heap)
 	size_t pages = heap->bytes >> BURROW_HEAP_SHIFT;
 
 	table_unmap(heap->pages, pages * sizeof(*heap->pages));
-	table_unmap(heap->spans, pages * sizeof(*heap->spans));
+	table_unmap(heap->spans, pages * SPANS_ENTRY);
 	table_unmap(heap->old, pages);
 	table_unmap(heap->armed, pages);
 	table_unmap(heap->bits, pages * BITS_WORDS * 16);
@@ -108,7 +109,7 @@ static int tables_open(struct burrow_heap *heap)
 
 	/* Any address in the range is looked up in this one. */
 	heap->pages = large_table_map(pages * sizeof(*heap->pages), PROT_READ);
-	heap->spans = large_table_map(pages * sizeof(*heap->spans), PROT_NONE);
+	heap->spans = large_table_map(pages * SPANS_ENTRY, PROT_NONE);
 	heap->old = large_table_map(pages, PROT_NONE);
 	heap->armed = large_table_map(pages, PROT_NONE);
 	heap->bits = large_table_map(pages * BITS_WORDS * 16, PROT_NONE);
