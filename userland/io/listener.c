@@ -191,18 +191,19 @@ static void accepted(struct burrow_thread *self, struct burrow_io_request *req,
 
 int burrow_listener_new(int fd, int flags, struct burrow_listener **listener)
 {
-	struct burrow_thread *self = burrow_enter_try("burrow_listener_new");
 	struct burrow_listener *l;
+	struct burrow_thread *self;
 	socklen_t len = sizeof(int);
 	int listens = 0, ret = 0;
 
+	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+		return -EINVAL;
+	self = burrow_enter_try("burrow_listener_new");
 	if (!self)
 		return -EPERM;
 	l = burrow_region_alloc(self, sizeof(*l));
 	if (!l)
 		ret = -ENOMEM;
-	else if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
-		ret = -EINVAL;
 	else if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len))
 		ret = -errno;
 	else if (!listens)
