@@ -241,7 +241,7 @@ static void left_reading(void *arg)
 {
 	struct left *l = arg;
 
-	l->waiting++;
+	__atomic_add_fetch(&l->waiting, 1, __ATOMIC_SEQ_CST);
 	burrow_read(l->pipe[0], l->buf, 64);
 	CHECK(!"it was left where it was");
 }
@@ -250,7 +250,7 @@ static void left_receiving(void *arg)
 {
 	struct left *l = arg;
 
-	l->waiting++;
+	__atomic_add_fetch(&l->waiting, 1, __ATOMIC_SEQ_CST);
 	burrow_recv(l->sock[0], l->buf + 64, 64, 0);
 	CHECK(!"it was left where it was");
 }
@@ -259,7 +259,7 @@ static void left_accepting(void *arg)
 {
 	struct left *l = arg;
 
-	l->waiting++;
+	__atomic_add_fetch(&l->waiting, 1, __ATOMIC_SEQ_CST);
 	burrow_accept(l->listener, NULL, NULL);
 	CHECK(!"it was left where it was");
 }
