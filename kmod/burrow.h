@@ -24,6 +24,7 @@
  *	      i_mmap_rwsem, PT lock	inside the core's calls
  *	      lazies->lock		spinlock: who was trimmed lazily
  *	      pool->lock		spinlock, innermost
+ *	      store->lock		spinlock, innermost
  *
  * Whoever takes pages of a lazily trimmed slot, reclaim among them, may hold
  * anything down to the page lock; it gets its victim's life and block->lock by
@@ -67,6 +68,11 @@
 #define BURROW_HEAP_BATCH 16
 #define BURROW_BATCH_MAX 4096
 
+/* Sizes of what the store keeps: multiples of the grain. */
+#define BURROW_STORE_GRAIN 32
+#define BURROW_STORE_MAX 4064
+#define BURROW_STORE_CLASSES (BURROW_STORE_MAX / BURROW_STORE_GRAIN)
+
 /* Sizes in the histogram of growth: one page, up to 2, 4, ... pages. */
 #define BURROW_SIZES 19
 
@@ -74,12 +80,14 @@
  * struct burrow_counters - what one CPU counted for a context
  *
  * Per CPU, written by this CPU only, read by summing. Gauges (stack, heap,
- * table) may be negative on one CPU; only their sum means something.
+ * table, store, saved) may be negative on one CPU; only their sum means
+ * something.
  */
 struct burrow_counters {
 	s64 stack_pages;
 	s64 heap_pages;
 	s64 table_pages;
+	s64 store_pages;
 	u64 faults;
 	u64 grows;
 	u64 recycled;
@@ -152,6 +160,16 @@ struct burrow_lazies {
 };
 
 /**
+ * struct burrow_store - what hibernated stacks held
+ * @lock:	protects the rest, and the records of groups
+ * @groups:	with room, by class of size
+ */
+struct burrow_store {
+	spinlock_t lock;
+	struct list_head groups[BURROW_STORE_CLASSES];
+};
+
+/**
  * struct burrow_context - one open of the device
  * @mm:		the owner, held by mmgrab(); immutable
  * @pid:	its process id for events; immutable
@@ -161,9 +179,10 @@ struct burrow_lazies {
  * @lock:	protects insertion into and removal from @arenas
  * @arenas:	by number, from 1 (0 stays NULL); looked up under @lock or by their own pages
  * @owner_maps:	mappings that the owner has, of all arenas; atomic
- * @pages:	pages charged: in blocks, tables and pool; atomic
+ * @pages:	pages charged: in blocks, tables, pool and store; atomic
  * @pool:	its own lock
  * @lazies:	their own lock
+ * @store:	its own lock
  * @shrinker:	immutable after open
  * @counters:	per CPU
  * @debugfs:	directory; immutable after open
@@ -180,6 +199,7 @@ struct burrow_context {
 	atomic_long_t pages;
 	struct burrow_pool pool;
 	struct burrow_lazies lazies;
+	struct burrow_store store;
 	struct burrow_shrinker shrinker;
 	struct burrow_counters __percpu *counters;
 	struct dentry *debugfs;
@@ -381,7 +401,17 @@ int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
 		      unsigned int n);
 void burrow_pool_free(struct burrow_context *ctx, struct page *page);
 void burrow_pool_refused(struct burrow_context *ctx, int err);
+struct page *burrow_pool_alloc_row(struct burrow_context *ctx,
+				   unsigned int order);
+void burrow_pool_free_row(struct burrow_context *ctx, struct page *page,
+			  unsigned int order);
 void *burrow_pool_zalloc(struct burrow_context *ctx, size_t size);
+
+/* store.c */
+void burrow_store_open(struct burrow_context *ctx);
+void *burrow_store_alloc(struct burrow_context *ctx, unsigned int bytes);
+void burrow_store_free(struct burrow_context *ctx, void *saved,
+		       unsigned int bytes);
 
 /* shrink.c */
 int burrow_shrink_init(void);

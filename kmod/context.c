@@ -118,6 +118,7 @@ static int burrow_context_open(struct inode *inode, struct file *file)
 	mutex_init(&ctx->lock);
 	spin_lock_init(&ctx->pool.lock);
 	burrow_lazy_open(ctx);
+	burrow_store_open(ctx);
 
 	err = -ENOMEM;
 	ctx->user = burrow_user_get(current_uid());

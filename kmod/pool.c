@@ -313,6 +313,49 @@ int burrow_pool_alloc(struct burrow_context *ctx, struct page **pages,
 	return got;
 }
 
+static struct page *burrow_pool_try_row(struct burrow_context *ctx,
+					unsigned int order)
+{
+	struct mem_cgroup *before, *owner;
+	struct page *page;
+
+	if (!burrow_pool_try_charge(ctx, 1L << order))
+		return NULL;
+	before = burrow_pool_bill(ctx, &owner);
+	page = alloc_pages(BURROW_GFP | __GFP_RETRY_MAYFAIL, order);
+	burrow_pool_unbill(before, owner);
+	if (unlikely(!page))
+		burrow_pool_uncharge(ctx, 1L << order);
+	return page;
+}
+
+/**
+ * burrow_pool_alloc_row() - zeroed pages in a row, for the store
+ * @ctx:	who is charged
+ * @order:	log2 of how many
+ *
+ * Context: may sleep.
+ *
+ * Return: the first of them, or NULL for want of memory or past a limit. That is
+ * not counted: nobody needs them.
+ */
+struct page *burrow_pool_alloc_row(struct burrow_context *ctx,
+				   unsigned int order)
+{
+	struct page *page = burrow_pool_try_row(ctx, order);
+
+	if (unlikely(!page) && burrow_pool_make_room(ctx, 1U << order))
+		page = burrow_pool_try_row(ctx, order);
+	return page;
+}
+
+void burrow_pool_free_row(struct burrow_context *ctx, struct page *page,
+			  unsigned int order)
+{
+	__free_pages(page, order);
+	burrow_pool_uncharge(ctx, 1L << order);
+}
+
 /**
  * burrow_pool_zalloc() - zeroed memory for the module's own records
  * @ctx:	whose cgroup pays
