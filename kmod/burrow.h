@@ -351,15 +351,12 @@ unsigned int burrow_stack_collect(const struct burrow_stack *stack,
 long burrow_stack_info(struct burrow_context *ctx,
 		       struct burrow_slot_info *args);
 u64 burrow_stack_goroutine(struct burrow_arena *arena, unsigned long slot);
-struct burrow_slot *burrow_stack_entry(struct burrow_arena *arena,
-				       unsigned long slot);
+u64 burrow_stack_word(struct burrow_arena *arena, unsigned long slot);
 vm_fault_t burrow_stack_table_fault(struct burrow_arena *arena,
 				    struct vm_fault *vmf);
 
 /* trim.c */
 long burrow_trim(struct burrow_context *ctx, struct burrow_trim *args);
-bool burrow_trim_word_is(struct burrow_arena *arena,
-			 const struct burrow_trim_entry *entry);
 void burrow_trim_slot(struct burrow_arena *arena, struct burrow_block *block,
 		      struct burrow_trim_entry *entry);
 

@@ -175,7 +175,7 @@ static bool burrow_lazy_oldest(struct burrow_context *ctx,
 	v->arena = lazy->arena;
 	v->entry.slot = lazy->slot;
 	v->entry.word = lazy->word;
-	if (!burrow_trim_word_is(v->arena, &v->entry)) {
+	if (burrow_stack_word(v->arena, v->entry.slot) != v->entry.word) {
 		burrow_lazy_set(lazies, lazy, 0);
 		goto out;
 	}

@@ -25,16 +25,12 @@
 /* Owned pages put back by one fault after somebody else unmapped them. */
 #define BURROW_REINSERT 16
 
-/**
- * burrow_stack_entry() - a slot's entry of the table the user writes
- * @arena:	the arena; it must not be emptied meanwhile
- * @slot:	number
- *
- * Return: the entry, to be read with READ_ONCE() only, or NULL if its page was
- * never touched.
+/*
+ * A slot's entry of the table the user writes, to be read with READ_ONCE() only;
+ * NULL if its page was never touched. The arena must not be emptied meanwhile.
  */
-struct burrow_slot *burrow_stack_entry(struct burrow_arena *arena,
-				       unsigned long slot)
+static struct burrow_slot *burrow_stack_entry(struct burrow_arena *arena,
+					      unsigned long slot)
 {
 	unsigned long offset = slot * sizeof(struct burrow_slot);
 	struct page *page;
@@ -52,6 +48,14 @@ u64 burrow_stack_goroutine(struct burrow_arena *arena, unsigned long slot)
 	struct burrow_slot *entry = burrow_stack_entry(arena, slot);
 
 	return entry ? READ_ONCE(entry->goroutine) : 0;
+}
+
+/* The word that a slot's user sees; it may become another at any time. */
+u64 burrow_stack_word(struct burrow_arena *arena, unsigned long slot)
+{
+	struct burrow_slot *entry = burrow_stack_entry(arena, slot);
+
+	return entry ? READ_ONCE(entry->word) : 0;
 }
 
 static struct page *burrow_stack_table_page(struct burrow_arena *arena,

@@ -58,17 +58,10 @@ static unsigned long burrow_trim_keep(const struct burrow_trim_entry *entry)
 	return (entry->keep >> PAGE_SHIFT) + !!offset_in_page(entry->keep);
 }
 
-/**
- * burrow_trim_word_is() - is a slot's word what its user saw?
- * @arena:	its arena; it must not be emptied meanwhile
- * @entry:	slot and word
- */
-bool burrow_trim_word_is(struct burrow_arena *arena,
-			 const struct burrow_trim_entry *entry)
+static bool burrow_trim_word_is(struct burrow_arena *arena,
+				const struct burrow_trim_entry *entry)
 {
-	struct burrow_slot *slot = burrow_stack_entry(arena, entry->slot);
-
-	return (slot ? READ_ONCE(slot->word) : 0) == entry->word;
+	return burrow_stack_word(arena, entry->slot) == entry->word;
 }
 
 static struct burrow_stack *burrow_trim_stack(struct burrow_arena *arena,
