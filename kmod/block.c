@@ -149,6 +149,8 @@ static void burrow_block_free(struct burrow_arena *arena,
 	mutex_lock(&block->lock);
 	if (arena->kind == BURROW_ARENA_STACK) {
 		for (i = 0; i < 1UL << burrow_arena_slots_shift(arena); i++) {
+			burrow_hibernate_forget(arena, block,
+						&block->stacks[i]);
 			burrow_stack_drop(arena, &block->stacks[i], 0);
 			if (block->lazy)
 				burrow_lazy_forget(arena, block, i);

@@ -88,6 +88,7 @@ struct burrow_counters {
 	s64 heap_pages;
 	s64 table_pages;
 	s64 store_pages;
+	s64 saved_bytes;
 	u64 faults;
 	u64 grows;
 	u64 recycled;
@@ -96,6 +97,9 @@ struct burrow_counters {
 	u64 trim_races;
 	u64 lazy_trims;
 	u64 lazy_taken;
+	u64 hibernates;
+	u64 restores;
+	u64 hibernate_races;
 	u64 overflows;
 	u64 limits;
 	u64 nomem;
@@ -208,16 +212,26 @@ struct burrow_context {
 /**
  * struct burrow_stack - the stack in one slot
  * @lowest:	its lowest page, first of a chain by burrow_page_next()
+ * @saved:	while it is hibernated: what it held, in the store
  * @pages:	how many, without a hole from the upper end of the slot
  * @peak:	most of @pages since it was last empty
+ * @live:	units of 8 bytes at @saved, or 0: it is not hibernated. If it is,
+ *		@pages is 0.
  *
  * All under the block's lock.
  */
 struct burrow_stack {
-	struct page *lowest;
+	union {
+		struct page *lowest;
+		void *saved;
+	};
 	u32 pages;
-	u32 peak;
+	u32 peak : 19;
+	u32 live : 13;
 };
+
+/* Each slot has one, touched or not. */
+static_assert(sizeof(struct burrow_stack) == 16);
 
 /**
  * struct burrow_lazy - that a slot was trimmed lazily
@@ -372,6 +386,16 @@ unsigned long burrow_lazy_take(struct burrow_context *ctx,
 			       const struct burrow_stack *busy,
 			       unsigned long want);
 
+/* hibernate.c */
+long burrow_hibernate(struct burrow_context *ctx,
+		      struct burrow_hibernate *args);
+void burrow_hibernate_restore(struct burrow_arena *arena,
+			      struct burrow_block *block, unsigned long slot,
+			      struct page *page);
+void burrow_hibernate_forget(struct burrow_arena *arena,
+			     struct burrow_block *block,
+			     struct burrow_stack *stack);
+
 /* heap.c */
 vm_fault_t burrow_heap_fault(struct burrow_arena *arena, struct vm_fault *vmf);
 long burrow_heap_release(struct burrow_context *ctx,
@@ -441,6 +465,12 @@ static inline unsigned long burrow_block_slot(const struct burrow_arena *arena,
 					      unsigned long slot)
 {
 	return slot & ((1UL << burrow_arena_slots_shift(arena)) - 1);
+}
+
+/* Bytes that are saved of a stack; 0: it is not hibernated. */
+static inline unsigned int burrow_stack_saved(const struct burrow_stack *stack)
+{
+	return stack->live * sizeof(u64);
 }
 
 /* Byte offset of a page of the arena in the context's address space. */

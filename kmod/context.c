@@ -23,7 +23,7 @@
 
 #define BURROW_FEATURES                                                      \
 	(BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP | BURROW_FEATURE_DIRTY | \
-	 BURROW_FEATURE_LAZY)
+	 BURROW_FEATURE_LAZY | BURROW_FEATURE_HIBERNATE)
 
 /* Mounted while there are contexts: a mount holds the module. */
 static struct vfsmount *burrow_mount;
@@ -219,6 +219,7 @@ union burrow_args {
 	struct burrow_dirty dirty;
 	struct burrow_release release;
 	struct burrow_context_stats stats;
+	struct burrow_hibernate hibernate;
 };
 
 struct burrow_call {
@@ -249,6 +250,8 @@ static const struct burrow_call burrow_calls[] = {
 						struct burrow_context_stats,
 						user_bytes),
 					.flags = BURROW_STATS_DRAIN },
+	[_IOC_NR(BURROW_IOC_HIBERNATE)] = { .size = sizeof(
+						    struct burrow_hibernate) },
 };
 
 static long burrow_context_call(struct burrow_context *ctx, unsigned int nr,
@@ -278,6 +281,8 @@ static long burrow_context_call(struct burrow_context *ctx, unsigned int nr,
 		}
 		burrow_stats_fill(ctx, &args->stats);
 		return 0;
+	case _IOC_NR(BURROW_IOC_HIBERNATE):
+		return burrow_hibernate(ctx, &args->hibernate);
 	}
 	return -ENOTTY;
 }

@@ -12,6 +12,9 @@
  * no more than arena->batch past d + 1. They come from the pool as long as it
  * has any, then from the system, and are mapped in one go. If memory ends
  * early, what was had is kept, and the fault succeeds if it reached d.
+ *
+ * A stack that is hibernated (hibernate.c) owns no page. A fault in it first
+ * gives it the highest one back.
  */
 #include <linux/highmem.h>
 #include <linux/log2.h>
@@ -164,24 +167,30 @@ struct burrow_growth {
 	unsigned long recycled;
 };
 
+/* Up to @n pages from the pool, if it has any, or from the system. */
+static int burrow_stack_get(struct burrow_growth *g, struct page **pages,
+			    unsigned int n)
+{
+	struct burrow_context *ctx = g->arena->ctx;
+	int got = burrow_pool_take(ctx, pages, n);
+
+	if (unlikely(!got) && burrow_lazy_take(ctx, g->block, g->stack, n))
+		got = burrow_pool_take(ctx, pages, n);
+	g->recycled += got;
+	return got ?: burrow_pool_alloc(ctx, pages, n);
+}
+
 /* Get, own and map the next batch of up to @n pages. */
 static int burrow_stack_extend(struct burrow_growth *g, unsigned long n)
 {
-	struct burrow_context *ctx = g->arena->ctx;
 	struct page *pages[BURROW_BATCH];
 	pgoff_t top;
 	int got;
 
 	n = min_t(unsigned long, n, BURROW_BATCH);
-	got = burrow_pool_take(ctx, pages, n);
-	if (unlikely(!got) && burrow_lazy_take(ctx, g->block, g->stack, n))
-		got = burrow_pool_take(ctx, pages, n);
-	g->recycled += got;
-	if (!got) {
-		got = burrow_pool_alloc(ctx, pages, n);
-		if (got < 0)
-			return got;
-	}
+	got = burrow_stack_get(g, pages, n);
+	if (got < 0)
+		return got;
 	top = g->vmf->pgoff + g->depth;
 	burrow_stack_push(g->block, g->stack, pages, got, top);
 	return burrow_block_insert(g->vmf->vma, top - g->stack->pages + 1,
@@ -229,6 +238,47 @@ static vm_fault_t burrow_stack_grow(struct burrow_growth *g, unsigned long slot)
 		return VM_FAULT_NOPAGE;
 	burrow_pool_refused(g->arena->ctx, err);
 	return VM_FAULT_SIGBUS;
+}
+
+/* A hibernated stack gets its highest page back, and what was saved of it. */
+static int burrow_stack_restore(struct burrow_growth *g, unsigned long slot)
+{
+	struct burrow_context *ctx = g->arena->ctx;
+	pgoff_t top = g->vmf->pgoff + g->depth;
+	struct page *page;
+	int got;
+
+	got = burrow_stack_get(g, &page, 1);
+	if (got < 0)
+		return got;
+	burrow_hibernate_restore(g->arena, g->block, slot, page);
+	burrow_stack_push(g->block, g->stack, &page, 1, top);
+	burrow_count(ctx, stack_pages, 1);
+	burrow_count(ctx, recycled, g->recycled);
+	g->recycled = 0;
+	return burrow_block_insert(g->vmf->vma, top, &page, 1);
+}
+
+/* A fault above the guard; the block is locked. */
+static vm_fault_t burrow_stack_touch(struct burrow_growth *g,
+				     unsigned long slot)
+{
+	int err;
+
+	if (g->depth < g->stack->pages)
+		return burrow_stack_reinsert(g->vmf, g->stack, g->depth);
+	if (current->flags & PF_DUMPCORE)
+		return VM_FAULT_SIGBUS;
+	if (burrow_stack_saved(g->stack)) {
+		err = burrow_stack_restore(g, slot);
+		if (err) {
+			burrow_pool_refused(g->arena->ctx, err);
+			return VM_FAULT_SIGBUS;
+		}
+		if (!g->depth)
+			return VM_FAULT_NOPAGE;
+	}
+	return burrow_stack_grow(g, slot);
 }
 
 static vm_fault_t burrow_stack_overflow(struct burrow_arena *arena,
@@ -281,12 +331,7 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 
 	mutex_lock(&g.block->lock);
 	g.stack = &g.block->stacks[burrow_block_slot(arena, slot)];
-	if (g.depth < g.stack->pages)
-		ret = burrow_stack_reinsert(vmf, g.stack, g.depth);
-	else if (current->flags & PF_DUMPCORE)
-		ret = VM_FAULT_SIGBUS;
-	else
-		ret = burrow_stack_grow(&g, slot);
+	ret = burrow_stack_touch(&g, slot);
 	mutex_unlock(&g.block->lock);
 	return ret;
 }

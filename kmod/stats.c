@@ -68,6 +68,11 @@ void burrow_stats_fill(struct burrow_context *ctx,
 	args->lazy_bytes = burrow_stats_bytes(READ_ONCE(ctx->lazies.pages));
 	args->lazy_trims = sum.lazy_trims;
 	args->lazy_taken = sum.lazy_taken;
+	args->saved_bytes = max_t(s64, sum.saved_bytes, 0);
+	args->store_bytes = burrow_stats_bytes(sum.store_pages);
+	args->hibernates = sum.hibernates;
+	args->restores = sum.restores;
+	args->hibernate_races = sum.hibernate_races;
 }
 
 static int burrow_view_show(struct seq_file *seq, void *v)
@@ -85,8 +90,10 @@ static int burrow_view_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "heap_bytes %llu\n", stats.heap_bytes);
 	seq_printf(seq, "pool_bytes %llu\n", stats.pool_bytes);
 	seq_printf(seq, "table_bytes %llu\n", stats.table_bytes);
+	seq_printf(seq, "store_bytes %llu\n", stats.store_bytes);
 	seq_printf(seq, "user_bytes %llu\n", stats.user_bytes);
 	seq_printf(seq, "lazy_bytes %llu\n", stats.lazy_bytes);
+	seq_printf(seq, "saved_bytes %llu\n", stats.saved_bytes);
 	seq_printf(seq, "faults %llu\n", stats.faults);
 	seq_printf(seq, "grows %llu\n", stats.grows);
 	seq_printf(seq, "recycled_pages %llu\n", stats.recycled);
@@ -95,6 +102,9 @@ static int burrow_view_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "trim_races %llu\n", stats.trim_races);
 	seq_printf(seq, "lazy_trims %llu\n", stats.lazy_trims);
 	seq_printf(seq, "lazy_taken %llu\n", stats.lazy_taken);
+	seq_printf(seq, "hibernates %llu\n", stats.hibernates);
+	seq_printf(seq, "restores %llu\n", stats.restores);
+	seq_printf(seq, "hibernate_races %llu\n", stats.hibernate_races);
 	seq_printf(seq, "overflows %llu\n", stats.overflows);
 	seq_printf(seq, "limits %llu\n", stats.limits);
 	seq_printf(seq, "nomem %llu\n", stats.nomem);

@@ -103,6 +103,44 @@ TRACE_EVENT(burrow_stack_trim,
 		  __entry->goroutine, __entry->old_bytes, __entry->new_bytes)
 );
 
+DECLARE_EVENT_CLASS(burrow_saved_class,
+	TP_PROTO(struct burrow_arena *arena, unsigned long slot, u64 goroutine,
+		 unsigned int live, unsigned long pages),
+	TP_ARGS(arena, slot, goroutine, live, pages),
+	TP_STRUCT__entry(
+		__field(u64, slot)
+		__field(u64, goroutine)
+		__field(u64, live_bytes)
+		__field(u64, page_bytes)
+		__field(u32, pid)
+		__field(u32, arena)
+	),
+	TP_fast_assign(
+		__entry->slot = slot;
+		__entry->goroutine = goroutine;
+		__entry->live_bytes = live;
+		__entry->page_bytes = (u64)pages << PAGE_SHIFT;
+		__entry->pid = arena->ctx->pid;
+		__entry->arena = arena->id;
+	),
+	TP_printk("pid=%u arena=%u slot=%llu goroutine=%llu live_bytes=%llu page_bytes=%llu",
+		  __entry->pid, __entry->arena, __entry->slot,
+		  __entry->goroutine, __entry->live_bytes,
+		  __entry->page_bytes)
+);
+
+/* page_bytes: what the stack had until now. */
+DEFINE_EVENT(burrow_saved_class, burrow_stack_hibernate,
+	TP_PROTO(struct burrow_arena *arena, unsigned long slot, u64 goroutine,
+		 unsigned int live, unsigned long pages),
+	TP_ARGS(arena, slot, goroutine, live, pages));
+
+/* page_bytes: what the stack has from now on; it may grow in the same fault. */
+DEFINE_EVENT(burrow_saved_class, burrow_stack_restore,
+	TP_PROTO(struct burrow_arena *arena, unsigned long slot, u64 goroutine,
+		 unsigned int live, unsigned long pages),
+	TP_ARGS(arena, slot, goroutine, live, pages));
+
 TRACE_EVENT(burrow_stack_overflow,
 	TP_PROTO(struct burrow_arena *arena, unsigned long slot, u64 goroutine,
 		 unsigned long address),

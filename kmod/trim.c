@@ -86,6 +86,22 @@ static void burrow_trim_lost(struct burrow_arena *arena,
 	burrow_count(arena->ctx, trim_races, 1);
 }
 
+/* No page goes, but a slot that keeps nothing is not hibernated any more. */
+static void burrow_trim_saved(struct burrow_arena *arena,
+			      struct burrow_block *block,
+			      struct burrow_trim_entry *entry)
+{
+	struct burrow_stack *stack =
+		burrow_trim_stack(arena, block, entry->slot);
+
+	if (entry->keep || !burrow_stack_saved(stack))
+		return;
+	if (burrow_trim_word_is(arena, entry))
+		burrow_hibernate_forget(arena, block, stack);
+	else
+		burrow_trim_lost(arena, entry);
+}
+
 /*
  * Slots from @entry's on that make a run with it; their block's lock is held.
  * The run ends where the next entry is another block's, not the neighbour's,
@@ -196,9 +212,9 @@ static unsigned int burrow_trim_one(struct burrow_trimming *t, unsigned int i)
 	if (!block)
 		return 1;
 	mutex_lock(&block->lock);
-	if (!burrow_trim_has_more(arena, block, entry))
-		goto out;
-	if (burrow_trim_word_is(arena, entry)) {
+	if (!burrow_trim_has_more(arena, block, entry)) {
+		burrow_trim_saved(arena, block, entry);
+	} else if (burrow_trim_word_is(arena, entry)) {
 		run = burrow_trim_run(t, block, i);
 		burrow_trim_unmap(arena, block, entry, run);
 		for (j = 0; j < run; j++)
@@ -206,7 +222,6 @@ static unsigned int burrow_trim_one(struct burrow_trimming *t, unsigned int i)
 	} else {
 		burrow_trim_lost(arena, entry);
 	}
-out:
 	mutex_unlock(&block->lock);
 	return run;
 }
@@ -249,8 +264,10 @@ static void burrow_trim_later(struct burrow_trimming *t,
 	if (!block)
 		return;
 	mutex_lock(&block->lock);
-	if (!burrow_trim_has_more(arena, block, entry))
+	if (!burrow_trim_has_more(arena, block, entry)) {
+		burrow_trim_saved(arena, block, entry);
 		goto out;
+	}
 	if (!burrow_trim_word_is(arena, entry)) {
 		burrow_trim_lost(arena, entry);
 		goto out;

@@ -58,6 +58,7 @@
 #define BURROW_FEATURE_HEAP	(1ULL << 1)	/* heap arenas, release */
 #define BURROW_FEATURE_DIRTY	(1ULL << 2)	/* harvest of written pages */
 #define BURROW_FEATURE_LAZY	(1ULL << 3)	/* lazy trim */
+#define BURROW_FEATURE_HIBERNATE (1ULL << 4)	/* hibernation */
 
 /**
  * struct burrow_version - BURROW_IOC_VERSION: who are you, what can you do
@@ -156,8 +157,8 @@ struct burrow_arena_create {
  * @goroutine:	the id that events of this slot carry, 0 for none
  *
  * The table is memory of the kernel that the user writes; the kernel reads
- * @goroutine as a label and @word as the compare word of BURROW_IOC_TRIM, and
- * trusts neither. Pages of it exist from the first touch on.
+ * @goroutine as a label and @word as the compare word of BURROW_IOC_TRIM and
+ * BURROW_IOC_HIBERNATE, and trusts neither. Pages of it exist from the first touch on.
  */
 struct burrow_slot {
 	__u64 word;
@@ -243,8 +244,63 @@ struct burrow_trim {
 };
 
 /**
+ * struct burrow_hibernate_entry - one slot to hibernate
+ * @slot:	its number
+ * @live:	bytes at the upper end that its user wants back, the red zone
+ *		among them
+ * @word:	what @word of the slot's table entry was when the caller decided
+ * @result:	out: bytes of pages taken from the slot; 0 if it had none (it may
+ *		be hibernated already); or nothing was taken: -EAGAIN if the word
+ *		was or became another, -EBUSY if somebody else holds a page that
+ *		is live (pinned by I/O), -E2BIG if @live is past the module's
+ *		bound, -ENOMEM if there was no room to save them, -EINVAL for no
+ *		such slot, for @live 0 or more than a stack may have
+ */
+struct burrow_hibernate_entry {
+	__u64 slot;
+	__u64 live;
+	__u64 word;
+	__s64 result;
+};
+
+/**
+ * struct burrow_hibernate - BURROW_IOC_HIBERNATE: keep only what stacks hold
+ * @size:	sizeof(struct burrow_hibernate)
+ * @flags:	0
+ * @arena:	a stack arena
+ * @count:	number of entries
+ * @entries:	address of the array of struct burrow_hibernate_entry
+ * @done:	out: entries dealt with; less than @count after a fatal signal
+ * @bytes:	out: live bytes saved, each slot's rounded up to 8
+ * @freed:	out: the results above 0 added up
+ *
+ * The live bytes are saved in the kernel and all pages of the slot go, as those
+ * that a trim takes. Any touch of the slot later, by whomever, puts the live
+ * bytes back where they were before it goes on; what was below them is lost. A
+ * touch that finds no memory for that is SIGBUS as any other; nothing is lost,
+ * and a later one may succeed. A slot that is restored counts as written for
+ * BURROW_IOC_DIRTY. Entries sorted by slot are cheapest.
+ *
+ * A slot that is woken, or written to, meanwhile is safe as with BURROW_IOC_TRIM.
+ * A trim to nothing forgets what was saved; any other leaves it alone.
+ *
+ * Returns 0 with @done set, or a negative errno: -EFAULT, -ENOENT (no such
+ * arena), -EINVAL, -ENOMEM.
+ */
+struct burrow_hibernate {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 count;
+	__u64 entries;
+	__u64 done;
+	__u64 bytes;
+	__u64 freed;
+};
+
+/**
  * struct burrow_slot_state - what the kernel knows of a slot
- * @bytes:	bytes of pages that the stack has now
+ * @bytes:	bytes of pages that the stack has now: 0 while it is hibernated
  * @peak:	most that it had since the last trim to nothing
  */
 struct burrow_slot_state {
@@ -358,6 +414,11 @@ struct burrow_release {
  * @lazy_trims:	slots trimmed lazily
  * @lazy_taken:	times that pages were taken from a slot after a lazy trim; they
  *		count as @trims too
+ * @saved_bytes: live bytes of the slots that are hibernated now
+ * @store_bytes: bytes of pages that they are saved in
+ * @hibernates:	slots hibernated
+ * @restores:	slots that a touch restored
+ * @hibernate_races: slots that were woken while being hibernated, and left alone
  *
  * Its first version ended with @user_bytes.
  */
@@ -381,6 +442,11 @@ struct burrow_context_stats {
 	__u64 lazy_bytes;
 	__u64 lazy_trims;
 	__u64 lazy_taken;
+	__u64 saved_bytes;
+	__u64 store_bytes;
+	__u64 hibernates;
+	__u64 restores;
+	__u64 hibernate_races;
 };
 
 /* The number picks the call; the size that counts is the one in the struct. */
@@ -400,5 +466,7 @@ struct burrow_context_stats {
 	_IOWR(BURROW_IOC_MAGIC, 6, struct burrow_release)
 #define BURROW_IOC_STATS \
 	_IOWR(BURROW_IOC_MAGIC, 7, struct burrow_context_stats)
+#define BURROW_IOC_HIBERNATE \
+	_IOWR(BURROW_IOC_MAGIC, 8, struct burrow_hibernate)
 
 #endif /* _UAPI_LINUX_BURROW_H */
