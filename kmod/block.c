@@ -115,6 +115,32 @@ struct burrow_block *burrow_block_get(struct burrow_arena *arena,
 }
 
 /**
+ * burrow_block_next() - the first page from one on that a block has
+ * @arena:	must not be emptied meanwhile
+ * @page:	where to begin
+ * @end:	where to end
+ *
+ * What was never touched is passed over by gigabytes.
+ *
+ * Return: @page or the first page of a later block, or @end if there is none.
+ */
+unsigned long burrow_block_next(struct burrow_arena *arena, unsigned long page,
+				unsigned long end)
+{
+	unsigned long nr;
+
+	while (page < end) {
+		nr = page >> arena->block_shift;
+		if (!burrow_block_dir(arena, nr))
+			nr |= BURROW_DIR_ENTRIES - 1;
+		else if (burrow_block_find(arena, page))
+			return page;
+		page = (nr + 1) << arena->block_shift;
+	}
+	return end;
+}
+
+/**
  * burrow_block_any() - was anything in a range touched?
  * @arena:	mapped there
  * @first:	page

@@ -260,6 +260,8 @@ struct burrow_lazy {
  *		unmapped dirty since the last harvest; atomic
  * @mask:	of page numbers in the block; immutable
  * @lazy:	stack arena: a record for each slot, once one was trimmed lazily
+ * @saved:	stack arena: slots that are hibernated; under @lock, read without
+ *		it as a hint
  * @stacks:	stack arena: the block's slots, lowest first
  * @pages:	heap arena: the block's pages
  */
@@ -268,6 +270,7 @@ struct burrow_block {
 	unsigned long *dirty;
 	unsigned long mask;
 	struct burrow_lazy *lazy;
+	unsigned long saved;
 	union {
 		DECLARE_FLEX_ARRAY(struct burrow_stack, stacks);
 		DECLARE_FLEX_ARRAY(struct page *, pages);
@@ -348,6 +351,8 @@ struct burrow_block *burrow_block_find(struct burrow_arena *arena,
 				       unsigned long page);
 struct burrow_block *burrow_block_get(struct burrow_arena *arena,
 				      unsigned long page);
+unsigned long burrow_block_next(struct burrow_arena *arena, unsigned long page,
+				unsigned long end);
 bool burrow_block_any(struct burrow_arena *arena, unsigned long first,
 		      unsigned long pages);
 void burrow_block_free_all(struct burrow_arena *arena);
@@ -395,6 +400,9 @@ void burrow_hibernate_restore(struct burrow_arena *arena,
 void burrow_hibernate_forget(struct burrow_arena *arena,
 			     struct burrow_block *block,
 			     struct burrow_stack *stack);
+
+/* saved.c */
+long burrow_saved(struct burrow_context *ctx, struct burrow_saved *args);
 
 /* heap.c */
 vm_fault_t burrow_heap_fault(struct burrow_arena *arena, struct vm_fault *vmf);

@@ -220,6 +220,7 @@ union burrow_args {
 	struct burrow_release release;
 	struct burrow_context_stats stats;
 	struct burrow_hibernate hibernate;
+	struct burrow_saved saved;
 };
 
 struct burrow_call {
@@ -252,6 +253,7 @@ static const struct burrow_call burrow_calls[] = {
 					.flags = BURROW_STATS_DRAIN },
 	[_IOC_NR(BURROW_IOC_HIBERNATE)] = { .size = sizeof(
 						    struct burrow_hibernate) },
+	[_IOC_NR(BURROW_IOC_SAVED)] = { .size = sizeof(struct burrow_saved) },
 };
 
 static long burrow_context_call(struct burrow_context *ctx, unsigned int nr,
@@ -283,6 +285,8 @@ static long burrow_context_call(struct burrow_context *ctx, unsigned int nr,
 		return 0;
 	case _IOC_NR(BURROW_IOC_HIBERNATE):
 		return burrow_hibernate(ctx, &args->hibernate);
+	case _IOC_NR(BURROW_IOC_SAVED):
+		return burrow_saved(ctx, &args->saved);
 	}
 	return -ENOTTY;
 }

@@ -190,6 +190,7 @@ static void burrow_hibernate_settle(struct burrow_hibernating *h,
 		burrow_store_free(ctx, saved, bytes);
 		return;
 	}
+	WRITE_ONCE(block->saved, block->saved + 1);
 	if (block->lazy)
 		burrow_lazy_forget(arena, block,
 				   burrow_block_slot(arena, entry->slot));
@@ -320,6 +321,7 @@ void burrow_hibernate_forget(struct burrow_arena *arena,
 	stack->lowest = NULL;
 	stack->live = 0;
 	stack->peak = 0;
+	WRITE_ONCE(block->saved, block->saved - 1);
 }
 
 /**

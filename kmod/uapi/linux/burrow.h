@@ -58,7 +58,7 @@
 #define BURROW_FEATURE_HEAP	(1ULL << 1)	/* heap arenas, release */
 #define BURROW_FEATURE_DIRTY	(1ULL << 2)	/* harvest of written pages */
 #define BURROW_FEATURE_LAZY	(1ULL << 3)	/* lazy trim */
-#define BURROW_FEATURE_HIBERNATE (1ULL << 4)	/* hibernation */
+#define BURROW_FEATURE_HIBERNATE (1ULL << 4)	/* hibernation, saved bytes */
 
 /**
  * struct burrow_version - BURROW_IOC_VERSION: who are you, what can you do
@@ -298,6 +298,57 @@ struct burrow_hibernate {
 	__u64 freed;
 };
 
+/* The least buffer of struct burrow_saved: any record fits. */
+#define BURROW_SAVED_MIN	4096
+
+/**
+ * struct burrow_saved_slot - what is saved of one slot
+ * @slot:	its number
+ * @word:	the word of its table entry now
+ * @live:	bytes that follow, a multiple of 8: those up to the slot's upper
+ *		end. The next record comes right behind them.
+ */
+struct burrow_saved_slot {
+	__u64 slot;
+	__u64 word;
+	__u64 live;
+};
+
+/**
+ * struct burrow_saved - BURROW_IOC_SAVED: read what is saved, restoring nothing
+ * @size:	sizeof(struct burrow_saved)
+ * @flags:	0
+ * @arena:	a stack arena
+ * @pad:	0
+ * @first:	first slot to look at
+ * @slots:	how many to look at
+ * @buffer:	address of room for records, struct burrow_saved_slot and bytes
+ * @bytes:	of the room, at least BURROW_SAVED_MIN
+ * @done:	out: bytes written
+ * @count:	out: records written
+ * @next:	out: first slot that was not looked at: @first + @slots, or less
+ *		if the next record did not fit, or after a fatal signal
+ *
+ * Hibernated slots in order of their number; a slot that is not is passed over.
+ * Each record is right at some moment during the call.
+ *
+ * Returns 0, or a negative errno: -EFAULT (the fields say what was written
+ * before), -ENOENT (no such arena), -EINVAL, -ENOMEM.
+ */
+struct burrow_saved {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 pad;
+	__u64 first;
+	__u64 slots;
+	__u64 buffer;
+	__u64 bytes;
+	__u64 done;
+	__u64 count;
+	__u64 next;
+};
+
 /**
  * struct burrow_slot_state - what the kernel knows of a slot
  * @bytes:	bytes of pages that the stack has now: 0 while it is hibernated
@@ -468,5 +519,7 @@ struct burrow_context_stats {
 	_IOWR(BURROW_IOC_MAGIC, 7, struct burrow_context_stats)
 #define BURROW_IOC_HIBERNATE \
 	_IOWR(BURROW_IOC_MAGIC, 8, struct burrow_hibernate)
+#define BURROW_IOC_SAVED \
+	_IOWR(BURROW_IOC_MAGIC, 9, struct burrow_saved)
 
 #endif /* _UAPI_LINUX_BURROW_H */
