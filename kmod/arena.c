@@ -81,8 +81,10 @@ static void burrow_vma_uncount(struct vm_area_struct *vma)
 			burrow_arena_free_table(arena);
 		up_write(&arena->life);
 	}
-	if (atomic_dec_and_test(&ctx->owner_maps))
+	if (atomic_dec_and_test(&ctx->owner_maps)) {
+		burrow_dump_close(ctx);
 		burrow_pool_drain(ctx);
+	}
 }
 
 /*

@@ -187,6 +187,8 @@ struct burrow_store {
  * @pool:	its own lock
  * @lazies:	their own lock
  * @store:	its own lock
+ * @dump_page:	for core dumps; appears once and goes with the last mapping
+ * @dumped:	page offset that it was mapped at last; the dumper's
  * @shrinker:	immutable after open
  * @counters:	per CPU
  * @debugfs:	directory; immutable after open
@@ -204,6 +206,8 @@ struct burrow_context {
 	struct burrow_pool pool;
 	struct burrow_lazies lazies;
 	struct burrow_store store;
+	struct page *dump_page;
+	pgoff_t dumped;
 	struct burrow_shrinker shrinker;
 	struct burrow_counters __percpu *counters;
 	struct dentry *debugfs;
@@ -400,6 +404,13 @@ void burrow_hibernate_restore(struct burrow_arena *arena,
 void burrow_hibernate_forget(struct burrow_arena *arena,
 			     struct burrow_block *block,
 			     struct burrow_stack *stack);
+
+/* dump.c */
+void burrow_dump_prepare(struct burrow_arena *arena);
+vm_fault_t burrow_dump_fault(struct burrow_arena *arena,
+			     const struct burrow_stack *stack,
+			     struct vm_fault *vmf);
+void burrow_dump_close(struct burrow_context *ctx);
 
 /* saved.c */
 long burrow_saved(struct burrow_context *ctx, struct burrow_saved *args);

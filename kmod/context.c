@@ -156,6 +156,7 @@ static int burrow_context_release(struct inode *inode, struct file *file)
 	struct burrow_context *ctx = file->private_data;
 
 	burrow_arena_release_all(ctx);
+	burrow_dump_close(ctx);
 	burrow_shrink_close(ctx);
 	burrow_pool_drain(ctx);
 	WARN_ON_ONCE(atomic_long_read(&ctx->pages));

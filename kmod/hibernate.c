@@ -293,6 +293,7 @@ long burrow_hibernate(struct burrow_context *ctx, struct burrow_hibernate *args)
 		h.entries = kmalloc_array(h.room, sizeof(*h.entries),
 					  GFP_KERNEL_ACCOUNT);
 	}
+	burrow_dump_prepare(h.arena);
 	ret = h.entries ? burrow_hibernate_all(&h, args) : -ENOMEM;
 	if (h.entries != few)
 		kfree(h.entries);

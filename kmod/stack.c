@@ -268,7 +268,9 @@ static vm_fault_t burrow_stack_touch(struct burrow_growth *g,
 	if (g->depth < g->stack->pages)
 		return burrow_stack_reinsert(g->vmf, g->stack, g->depth);
 	if (current->flags & PF_DUMPCORE)
-		return VM_FAULT_SIGBUS;
+		return burrow_stack_saved(g->stack) && !g->depth ?
+			       burrow_dump_fault(g->arena, g->stack, g->vmf) :
+			       VM_FAULT_SIGBUS;
 	if (burrow_stack_saved(g->stack)) {
 		err = burrow_stack_restore(g, slot);
 		if (err) {
