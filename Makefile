@@ -21,7 +21,7 @@ RUNS ?= 5
 
 # What stress runs, and for how long each race.
 DURATION ?= 300
-RACES ?= arena:chaos arena:dirty arena:lifetime arena:trim_race
+RACES ?= arena:chaos arena:dirty arena:lifetime arena:trim_race arena:hibernate_race
 RUNTIME_RACES ?= $(addprefix runtime:,model windows sched chan select sync event timer io ioclose ioshot)
 
 # What the jobs that boot need from the distribution (selftests/setup).

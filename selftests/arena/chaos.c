@@ -138,6 +138,47 @@ static void do_trim(struct thread *t)
 	call(t->v->fd, BURROW_IOC_TRIM, &args);
 }
 
+static void do_hibernate(struct thread *t)
+{
+	struct arena *arena = any_arena(t);
+	struct burrow_hibernate_entry entries[40];
+	struct burrow_hibernate args = {
+		.size = sizeof(args),
+		.arena = arena->create.arena,
+		.count = draw(t, 40),
+		.entries = (uintptr_t)entries,
+	};
+	uint64_t first = draw(t, 40);
+	unsigned int i;
+
+	for (i = 0; i < args.count; i++)
+		entries[i] = (struct burrow_hibernate_entry){
+			.slot = draw(t, 4) ? first + i : draw(t, 600),
+			.live = draw(t, 4) ? 1 + draw(t, 1000) : draw(t, 5000),
+			.word = draw(t, 20) ? 0 : 1,
+		};
+	/* Sometimes from where it is being hibernated. */
+	if (!draw(t, 10))
+		args.entries = (uintptr_t)anywhere(t) & ~7UL;
+	call(t->v->fd, BURROW_IOC_HIBERNATE, &args);
+}
+
+static void do_saved(struct thread *t)
+{
+	char buffer[KIB(16)];
+	struct burrow_saved args = {
+		.size = sizeof(args),
+		.arena = any_arena(t)->create.arena,
+		.first = draw(t, 3),
+		.slots = draw(t, 128),
+		.buffer = draw(t, 4) ? (uintptr_t)buffer :
+				       (uintptr_t)anywhere(t),
+		.bytes = draw(t, sizeof(buffer)),
+	};
+
+	call(t->v->fd, BURROW_IOC_SAVED, &args);
+}
+
 static void do_harvest(struct thread *t)
 {
 	uint64_t bits[BYTES / PAGE / 64];
@@ -368,13 +409,14 @@ static void do_proc(struct thread *t)
 }
 
 static void (*const doings[])(struct thread *) = {
-	do_touch,   do_touch,	do_touch,   do_grow,
-	do_grow,    do_grow,	do_read,    do_other_memory_calls,
-	do_pipe,    do_trim,	do_trim,    do_trim,
-	do_harvest, do_harvest, do_release, do_stats,
-	do_unmap,   do_map,	do_map,	    do_map_twice,
-	do_protect, do_protect, do_advise,  do_mremap,
-	do_arena,   do_fork,	do_proc,
+	do_touch,     do_touch,	    do_touch,	do_grow,
+	do_grow,      do_grow,	    do_read,	do_other_memory_calls,
+	do_pipe,      do_trim,	    do_trim,	do_trim,
+	do_harvest,   do_harvest,   do_release, do_stats,
+	do_unmap,     do_map,	    do_map,	do_map_twice,
+	do_protect,   do_protect,   do_advise,	do_mremap,
+	do_arena,     do_fork,	    do_proc,	do_hibernate,
+	do_hibernate, do_hibernate, do_saved,
 };
 
 /* ---- processes that do it ------------------------------------------------------- */

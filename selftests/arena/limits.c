@@ -398,6 +398,7 @@ struct dumped {
 	unsigned int flags;
 	uint64_t slots;
 	uint64_t used;
+	uint64_t hibernated; /* slots behind those */
 };
 
 /* Pieces of a gigabyte, as a runtime maps them. */
@@ -412,6 +413,30 @@ static void map_in_pieces(struct arena *arena)
 			n = GIB(1);
 		arena_map_piece(arena, arena->base + at, at, n);
 	}
+}
+
+/* Slots that hold 1,000 bytes of a page, and no page; 0 if it worked. */
+static int hibernate_slots(struct arena *stack, uint64_t first, uint64_t slots)
+{
+	struct burrow_hibernate_entry entry = { .live = 1000 };
+	struct burrow_hibernate args = {
+		.size = sizeof(args),
+		.arena = stack->create.arena,
+		.count = 1,
+		.entries = (uintptr_t)&entry,
+	};
+
+	for (entry.slot = first; entry.slot < first + slots; entry.slot++) {
+		memset(slot_page(stack, entry.slot, 1), 0xc5, 2 * PAGE);
+		memset(slot_top(stack, entry.slot) - 1000, 0xc7, 1000);
+		args.done = 0;
+		args.bytes = 0;
+		args.freed = 0;
+		if (call(stack->fd, BURROW_IOC_HIBERNATE, &args) ||
+		    entry.result != (int64_t)(2 * PAGE))
+			return 1;
+	}
+	return 0;
 }
 
 static int dies(void *arg)
@@ -441,6 +466,8 @@ static int dies(void *arg)
 	for (i = 0; i < d->used; i++)
 		memset(slot_page(&stack, i, 1), 0xc5, 2 * PAGE);
 	memset(heap.base + MIB(2), 0xc6, 64 * PAGE);
+	if (hibernate_slots(&stack, d->used, d->hibernated))
+		return 3;
 	raise(SIGSEGV);
 	return 2;
 }
@@ -456,12 +483,25 @@ static uint64_t pages_of(const char *core, uint64_t bytes, int byte)
 	return n;
 }
 
+/* Pages of the core's file that end as what was hibernated did. */
+static uint64_t pages_hibernated(const char *core, uint64_t bytes)
+{
+	uint64_t n = 0, at;
+
+	for (at = 0; at + PAGE <= bytes; at += PAGE)
+		n += is_filled(core + at, 0, PAGE - 1000) &&
+		     (unsigned char)core[at + PAGE - 1] == 0xc7 &&
+		     is_filled(core + at + PAGE - 1000, 0xc7, 1000);
+	return n;
+}
+
 struct core {
 	char path[64];
 	uint64_t seconds;
 	uint64_t stored;
 	uint64_t stack_pages;
 	uint64_t heap_pages;
+	uint64_t hibernated;
 };
 
 /* Dumps a child and looks at what is in its core. */
@@ -491,6 +531,7 @@ static void dump(struct __test_metadata *_metadata, struct dumped *wanted,
 	core->stored = st.st_blocks * 512ULL;
 	core->stack_pages = 0;
 	core->heap_pages = 0;
+	core->hibernated = 0;
 	/* Only what is stored can hold anything; the rest is holes. */
 	map = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	ASSERT_NE(MAP_FAILED, map);
@@ -501,6 +542,7 @@ static void dump(struct __test_metadata *_metadata, struct dumped *wanted,
 		hole = lseek(fd, at, SEEK_HOLE);
 		core->stack_pages += pages_of(map + at, hole - at, 0xc5);
 		core->heap_pages += pages_of(map + at, hole - at, 0xc6);
+		core->hibernated += pages_hibernated(map + at, hole - at);
 	}
 	munmap(map, st.st_size);
 	close(fd);
@@ -523,14 +565,32 @@ TEST_F(limits, a_core_has_the_pages_that_are_there)
 	EXPECT_GT(MIB(8), core.stored);
 }
 
+/* What they hold, from the store: neither restored nor left out. */
+TEST_F(limits, a_core_has_what_was_hibernated)
+{
+	struct dumped d = {
+		.flags = BURROW_ARENA_DUMP,
+		.slots = 64,
+		.used = 10,
+		.hibernated = 20,
+	};
+	struct core core;
+
+	dump(_metadata, &d, &core);
+	EXPECT_EQ(20, core.stack_pages);
+	EXPECT_EQ(20, core.hibernated);
+	EXPECT_GT(MIB(8), core.stored);
+}
+
 TEST_F(limits, a_core_has_none_without_the_flag)
 {
-	struct dumped d = { .slots = 64, .used = 10 };
+	struct dumped d = { .slots = 64, .used = 10, .hibernated = 20 };
 	struct core core;
 
 	dump(_metadata, &d, &core);
 	EXPECT_EQ(0, core.stack_pages);
 	EXPECT_EQ(0, core.heap_pages);
+	EXPECT_EQ(0, core.hibernated);
 }
 
 TEST_F_TIMEOUT(limits, a_core_of_a_million_reserved_stacks, 100)

@@ -38,6 +38,10 @@ static const struct {
 	  { "pid", "arena", "slot", "goroutine", "address", "limit" } },
 	{ "burrow_stack_trim",
 	  { "pid", "arena", "slot", "goroutine", "old_bytes", "new_bytes" } },
+	{ "burrow_stack_hibernate",
+	  { "pid", "arena", "slot", "goroutine", "live_bytes", "page_bytes" } },
+	{ "burrow_stack_restore",
+	  { "pid", "arena", "slot", "goroutine", "live_bytes", "page_bytes" } },
 	{ "burrow_heap_dirty",
 	  { "pid", "arena", "first_page", "pages", "dirty" } },
 	{ "burrow_limit", { "pid", "arena", "what", "bytes", "limit" } },
@@ -268,6 +272,48 @@ TEST_F(trace, one_trim_event_for_each_slot)
 		EXPECT_EQ((slot % 4 + 1) * PAGE, value(lines[i], "old_bytes"));
 		EXPECT_EQ(PAGE, value(lines[i], "new_bytes"));
 	}
+}
+
+TEST_F(trace, a_stack_that_hibernates)
+{
+	static const char *const when[] = { "hibernate", "restore" };
+	static const uint64_t pages[] = { 7, 1 };
+	struct arena stack = stack_arena(self->fd, KIB(256), 40);
+	struct burrow_hibernate_entry entries[] = {
+		{ .slot = 3, .live = 100 },
+		{ .slot = 4, .live = 100, .word = 1 },
+		{ .slot = 5, .live = 100 },
+	};
+	struct burrow_hibernate args = {
+		.size = sizeof(args),
+		.arena = stack.create.arena,
+		.count = COUNT(entries),
+		.entries = (uintptr_t)entries,
+	};
+	char *lines[8], event[64];
+	unsigned int i;
+
+	if (!self->instance)
+		SKIP(return, "no tracefs here");
+	touch(slot_page(&stack, 3, 6));
+	touch(slot_page(&stack, 4, 6));
+	stack.table[3].goroutine = 77;
+	ASSERT_EQ(0, call(self->fd, BURROW_IOC_HIBERNATE, &args));
+	touch(slot_page(&stack, 3, 1));
+	for (i = 0; i < COUNT(when); i++) {
+		snprintf(event, sizeof(event), "burrow_stack_%s", when[i]);
+		ASSERT_EQ(1, events(self, event, lines, 8));
+		EXPECT_EQ(getpid(), value(lines[0], "pid"));
+		EXPECT_EQ(stack.create.arena, value(lines[0], "arena"));
+		EXPECT_EQ(3, value(lines[0], "slot"));
+		EXPECT_EQ(77, value(lines[0], "goroutine"));
+		EXPECT_EQ(104, value(lines[0], "live_bytes"));
+		EXPECT_EQ(pages[i] * PAGE, value(lines[0], "page_bytes"));
+	}
+	/* The growth that the touch wanted begins at what was restored. */
+	ASSERT_EQ(3, events(self, "burrow_stack_grow", lines, 8));
+	EXPECT_EQ(PAGE, value(lines[2], "old_bytes"));
+	EXPECT_EQ(2 * PAGE, value(lines[2], "new_bytes"));
 }
 
 TEST_F(trace, harvests)

@@ -528,6 +528,88 @@ static int act_trim_from_stack(struct world *w)
 	return err ? err : trim_into(w, entries, 0);
 }
 
+/* Slots 16 to 23 hold 500 bytes each, on two pages. */
+static int park(struct world *w)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		memset(stack_page(w, 16 + i, 1), 'p', 2 * PAGE);
+	return 0;
+}
+
+/* For each of them: a slot that there is no room for stays, and says so. */
+static int act_hibernate(struct world *w)
+{
+	struct burrow_hibernate_entry entries[8];
+	struct burrow_hibernate h = {
+		.size = sizeof(h),
+		.arena = w->stack.arena,
+		.count = 8,
+		.entries = (uintptr_t)entries,
+	};
+	int i, ret;
+
+	for (i = 0; i < 8; i++)
+		entries[i] = (struct burrow_hibernate_entry){
+			.slot = 16 + i,
+			/* Of both kinds of group. */
+			.live = i & 1 ? 500 : 100,
+			.result = -EBUSY,
+		};
+	ret = result(ioctl(w->fd, BURROW_IOC_HIBERNATE, &h));
+	for (i = 0; i < 8 && !ret; i++)
+		ret = entries[i].result < 0 ? entries[i].result : 0;
+	return ret;
+}
+
+static int park_and_hibernate(struct world *w)
+{
+	park(w);
+	return act_hibernate(w);
+}
+
+static int act_restore(struct world *w)
+{
+	return touch(stack_page(w, 17, 0), 1, false);
+}
+
+/* Back, and four pages more. */
+static int act_restore_and_grow(struct world *w)
+{
+	return touch(stack_page(w, 17, 4), 1, true);
+}
+
+static const char *check_parked(struct world *w)
+{
+	int i, live;
+	char *top;
+
+	for (i = 0; i < 8; i++) {
+		live = i & 1 ? 500 : 100;
+		top = stack_page(w, 16 + i, 0) + PAGE;
+		if (top[-1] != 'p' ||
+		    memcmp(top - live, top - live + 1, live - 1))
+			return "live bytes are lost";
+	}
+	return NULL;
+}
+
+static int act_saved(struct world *w)
+{
+	static char buffer[BURROW_SAVED_MIN];
+	struct burrow_saved s = {
+		.size = sizeof(s),
+		.arena = w->stack.arena,
+		.slots = SLOTS,
+		.buffer = (uintptr_t)buffer,
+		.bytes = sizeof(buffer),
+	};
+	int err = result(ioctl(w->fd, BURROW_IOC_SAVED, &s));
+
+	return err ? err : s.count == 8 && s.next == SLOTS ? 0 : -ERANGE;
+}
+
 static int act_info(struct world *w)
 {
 	struct burrow_slot_state states[SLOTS];
@@ -642,6 +724,14 @@ static int act_destroy(struct world *w)
 	return result(ioctl(w->fd, BURROW_IOC_ARENA_DESTROY, &d));
 }
 
+/* With nothing in the pool to restore into. */
+static int hibernate_and_drain(struct world *w)
+{
+	int err = park_and_hibernate(w);
+
+	return err ? err : stats(w, BURROW_STATS_DRAIN);
+}
+
 /* What nobody uses is on a list, and there is no pool but that. */
 static int trim_all_later(struct world *w)
 {
@@ -724,6 +814,30 @@ static const struct scenario scenarios[] = {
 	{ .name = "trim, argument on a stack",
 	  .level = USED,
 	  .act = act_trim_from_stack },
+	{ .name = "hibernate",
+	  .level = USED,
+	  .before = park,
+	  .act = act_hibernate,
+	  .check = check_parked },
+	{ .name = "restore",
+	  .level = USED,
+	  .before = hibernate_and_drain,
+	  .act = act_restore,
+	  .check = check_parked },
+	{ .name = "restore and grow",
+	  .level = USED,
+	  .before = hibernate_and_drain,
+	  .act = act_restore_and_grow,
+	  .check = check_parked },
+	{ .name = "saved bytes",
+	  .level = USED,
+	  .before = park_and_hibernate,
+	  .act = act_saved,
+	  .check = check_parked },
+	{ .name = "unmap with stacks that hibernate",
+	  .level = USED,
+	  .before = park_and_hibernate,
+	  .act = act_unmap },
 	{ .name = "slot info", .level = USED, .act = act_info },
 	{ .name = "dirty stacks",
 	  .level = USED,

@@ -14,6 +14,8 @@ FIXTURE(args)
 	uint64_t bits[8];
 	struct burrow_trim_entry entry;
 	struct burrow_slot_state state;
+	struct burrow_hibernate_entry parked;
+	char saved[BURROW_SAVED_MIN];
 };
 
 FIXTURE_SETUP(args)
@@ -41,6 +43,8 @@ union any {
 	struct burrow_dirty dirty;
 	struct burrow_release release;
 	struct burrow_context_stats stats;
+	struct burrow_hibernate hibernate;
+	struct burrow_saved saved;
 	char bytes[PAGE];
 };
 
@@ -127,6 +131,22 @@ static const struct known_call calls[] = {
 	  BURROW_STATS_DRAIN,
 	  0,
 	  {} },
+	{ "hibernate",
+	  BURROW_IOC_HIBERNATE,
+	  sizeof(struct burrow_hibernate),
+	  sizeof(struct burrow_hibernate),
+	  0,
+	  0,
+	  { ZERO(burrow_hibernate, done), ZERO(burrow_hibernate, bytes),
+	    ZERO(burrow_hibernate, freed) } },
+	{ "saved",
+	  BURROW_IOC_SAVED,
+	  sizeof(struct burrow_saved),
+	  sizeof(struct burrow_saved),
+	  0,
+	  0,
+	  { ZERO(burrow_saved, pad), ZERO(burrow_saved, done),
+	    ZERO(burrow_saved, count), ZERO(burrow_saved, next) } },
 };
 
 /* A call that is right in every way. */
@@ -166,6 +186,19 @@ static void fill(struct _test_data_args *self, const struct known_call *c,
 	case BURROW_IOC_RELEASE:
 		any->release.arena = self->heap.create.arena;
 		any->release.pages = 1;
+		break;
+	case BURROW_IOC_HIBERNATE:
+		self->parked =
+			(struct burrow_hibernate_entry){ .slot = 1, .live = 8 };
+		any->hibernate.arena = self->stack.create.arena;
+		any->hibernate.count = 1;
+		any->hibernate.entries = (uintptr_t)&self->parked;
+		break;
+	case BURROW_IOC_SAVED:
+		any->saved.arena = self->stack.create.arena;
+		any->saved.slots = 8;
+		any->saved.buffer = (uintptr_t)self->saved;
+		any->saved.bytes = sizeof(self->saved);
 		break;
 	}
 }
@@ -404,6 +437,26 @@ TEST_F(args, arrays_across_the_edge_of_memory)
 	fill(self, &calls[5], &any);
 	any.dirty.bitmap = (uintptr_t)(end - 8);
 	EXPECT_EQ(-EFAULT, call(self->fd, BURROW_IOC_DIRTY, &any));
+
+	fill(self, &calls[8], &any);
+	any.hibernate.entries = (uintptr_t)(end - sizeof(self->parked) + 1);
+	EXPECT_EQ(-EFAULT, call(self->fd, BURROW_IOC_HIBERNATE, &any));
+
+	/* Of what is saved nothing is written that does not fit. */
+	touch(slot_page(&self->stack, 1, 0));
+	fill(self, &calls[8], &any);
+	ASSERT_EQ(0, call(self->fd, BURROW_IOC_HIBERNATE, &any));
+	ASSERT_EQ((int64_t)PAGE, self->parked.result);
+	fill(self, &calls[9], &any);
+	any.saved.buffer = (uintptr_t)(end - 31);
+	EXPECT_EQ(-EFAULT, call(self->fd, BURROW_IOC_SAVED, &any));
+	EXPECT_EQ(0, any.saved.done);
+	EXPECT_EQ(0, any.saved.next);
+	fill(self, &calls[9], &any);
+	any.saved.buffer = (uintptr_t)(end - 32);
+	EXPECT_EQ(0, call(self->fd, BURROW_IOC_SAVED, &any));
+	EXPECT_EQ(32, any.saved.done);
+	EXPECT_EQ(8, any.saved.next);
 }
 
 /* Nothing to read or write means that nothing is read or written. */
@@ -431,6 +484,20 @@ TEST_F(args, empty_arrays_may_be_nowhere)
 	fill(self, &calls[6], &any);
 	any.release.pages = 0;
 	EXPECT_EQ(0, call(self->fd, BURROW_IOC_RELEASE, &any));
+
+	fill(self, &calls[8], &any);
+	any.hibernate.count = 0;
+	any.hibernate.entries = 0;
+	EXPECT_EQ(0, call(self->fd, BURROW_IOC_HIBERNATE, &any));
+
+	fill(self, &calls[9], &any);
+	any.saved.buffer = 0;
+	EXPECT_EQ(0, call(self->fd, BURROW_IOC_SAVED, &any));
+	fill(self, &calls[9], &any);
+	any.saved.slots = 0;
+	any.saved.first = 8;
+	EXPECT_EQ(0, call(self->fd, BURROW_IOC_SAVED, &any));
+	EXPECT_EQ(8, any.saved.next);
 }
 
 TEST_F(args, ranges_that_do_not_fit)
@@ -466,7 +533,24 @@ TEST_F(args, ranges_that_do_not_fit)
 		any.release.first_page = 2;
 		any.release.pages = -2ULL;
 		EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_RELEASE, &any));
+
+		fill(self, &calls[9], &any);
+		any.saved.first = huge[i];
+		EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_SAVED, &any));
+		fill(self, &calls[9], &any);
+		any.saved.slots = huge[i];
+		EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_SAVED, &any));
+		fill(self, &calls[9], &any);
+		any.saved.first = 2;
+		any.saved.slots = -2ULL;
+		EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_SAVED, &any));
 	}
+	fill(self, &calls[9], &any);
+	any.saved.slots = 9;
+	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_SAVED, &any));
+	fill(self, &calls[9], &any);
+	any.saved.bytes = BURROW_SAVED_MIN - 1;
+	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_SAVED, &any));
 	fill(self, &calls[4], &any);
 	any.info.count = 9;
 	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_SLOT_INFO, &any));
@@ -518,6 +602,12 @@ TEST_F(args, numbers_and_kinds_of_arenas)
 		fill(self, &calls[6], &any);
 		any.release.arena = none[i];
 		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_RELEASE, &any));
+		fill(self, &calls[8], &any);
+		any.hibernate.arena = none[i];
+		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_HIBERNATE, &any));
+		fill(self, &calls[9], &any);
+		any.saved.arena = none[i];
+		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_SAVED, &any));
 	}
 
 	fill(self, &calls[3], &any);
@@ -529,6 +619,12 @@ TEST_F(args, numbers_and_kinds_of_arenas)
 	fill(self, &calls[6], &any);
 	any.release.arena = self->stack.create.arena;
 	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_RELEASE, &any));
+	fill(self, &calls[8], &any);
+	any.hibernate.arena = heap;
+	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_HIBERNATE, &any));
+	fill(self, &calls[9], &any);
+	any.saved.arena = heap;
+	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_SAVED, &any));
 }
 
 TEST_F(args, numbers_that_are_no_calls)

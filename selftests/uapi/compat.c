@@ -54,11 +54,15 @@ TEST(all_calls)
 		struct burrow_slot_info info;
 		struct burrow_dirty dirty;
 		struct burrow_context_stats stats;
+		struct burrow_hibernate hibernate;
+		struct burrow_saved saved;
 		struct burrow_arena_destroy destroy;
 		uint32_t words[64];
 	} *a = low_page();
 	struct burrow_trim_entry *entry = low_page();
 	struct burrow_slot_state *state = low_page();
+	struct burrow_hibernate_entry *parked = low_page();
+	struct burrow_saved_slot *record = low_page();
 	uint64_t *bits = low_page();
 	int fd = context_open_raw();
 	struct arena arena = { .fd = fd };
@@ -97,6 +101,29 @@ TEST(all_calls)
 	a->dirty.bitmap = (uintptr_t)bits;
 	ASSERT_EQ(0, enter32(NR32_ioctl, fd, BURROW_IOC_DIRTY, a));
 	EXPECT_TRUE(bit_set(bits, 3 * 16 - 4));
+
+	memset(a, 0, sizeof(*a));
+	a->hibernate.size = sizeof(a->hibernate);
+	a->hibernate.arena = arena.create.arena;
+	a->hibernate.count = 1;
+	a->hibernate.entries = (uintptr_t)parked;
+	*(uint64_t *)(slot_top(&arena, 2) - 8) = 0x1234567890;
+	parked->slot = 2;
+	parked->live = 8;
+	ASSERT_EQ(0, enter32(NR32_ioctl, fd, BURROW_IOC_HIBERNATE, a));
+	EXPECT_EQ(4 * PAGE, parked->result);
+
+	memset(a, 0, sizeof(*a));
+	a->saved.size = sizeof(a->saved);
+	a->saved.arena = arena.create.arena;
+	a->saved.slots = 8;
+	a->saved.buffer = (uintptr_t)record;
+	a->saved.bytes = PAGE;
+	ASSERT_EQ(0, enter32(NR32_ioctl, fd, BURROW_IOC_SAVED, a));
+	EXPECT_EQ(1, a->saved.count);
+	EXPECT_EQ(2, record->slot);
+	EXPECT_EQ(0x1234567890, *(uint64_t *)(record + 1));
+	touch(slot_page(&arena, 2, 3));
 
 	memset(a, 0, sizeof(*a));
 	a->trim.size = sizeof(a->trim);

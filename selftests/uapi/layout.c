@@ -174,7 +174,58 @@ TEST(stats)
 	FIELD(burrow_context_stats, lazy_bytes, 120, 8);
 	FIELD(burrow_context_stats, lazy_trims, 128, 8);
 	FIELD(burrow_context_stats, lazy_taken, 136, 8);
-	ENDS(burrow_context_stats, 144);
+	FIELD(burrow_context_stats, saved_bytes, 144, 8);
+	FIELD(burrow_context_stats, store_bytes, 152, 8);
+	FIELD(burrow_context_stats, hibernates, 160, 8);
+	FIELD(burrow_context_stats, restores, 168, 8);
+	FIELD(burrow_context_stats, hibernate_races, 176, 8);
+	ENDS(burrow_context_stats, 184);
+}
+
+TEST(hibernate)
+{
+	size_t end = 0;
+
+	FIELD(burrow_hibernate_entry, slot, 0, 8);
+	FIELD(burrow_hibernate_entry, live, 8, 8);
+	FIELD(burrow_hibernate_entry, word, 16, 8);
+	FIELD(burrow_hibernate_entry, result, 24, 8);
+	ENDS(burrow_hibernate_entry, 32);
+
+	end = 0;
+	FIELD(burrow_hibernate, size, 0, 4);
+	FIELD(burrow_hibernate, flags, 4, 4);
+	FIELD(burrow_hibernate, arena, 8, 4);
+	FIELD(burrow_hibernate, count, 12, 4);
+	FIELD(burrow_hibernate, entries, 16, 8);
+	FIELD(burrow_hibernate, done, 24, 8);
+	FIELD(burrow_hibernate, bytes, 32, 8);
+	FIELD(burrow_hibernate, freed, 40, 8);
+	ENDS(burrow_hibernate, 48);
+}
+
+TEST(saved)
+{
+	size_t end = 0;
+
+	FIELD(burrow_saved_slot, slot, 0, 8);
+	FIELD(burrow_saved_slot, word, 8, 8);
+	FIELD(burrow_saved_slot, live, 16, 8);
+	ENDS(burrow_saved_slot, 24);
+
+	end = 0;
+	FIELD(burrow_saved, size, 0, 4);
+	FIELD(burrow_saved, flags, 4, 4);
+	FIELD(burrow_saved, arena, 8, 4);
+	FIELD(burrow_saved, pad, 12, 4);
+	FIELD(burrow_saved, first, 16, 8);
+	FIELD(burrow_saved, slots, 24, 8);
+	FIELD(burrow_saved, buffer, 32, 8);
+	FIELD(burrow_saved, bytes, 40, 8);
+	FIELD(burrow_saved, done, 48, 8);
+	FIELD(burrow_saved, count, 56, 8);
+	FIELD(burrow_saved, next, 64, 8);
+	ENDS(burrow_saved, 72);
 }
 
 TEST(ioctl_numbers)
@@ -186,7 +237,9 @@ TEST(ioctl_numbers)
 	EXPECT_EQ(0xc028b704, BURROW_IOC_SLOT_INFO);
 	EXPECT_EQ(0xc038b705, BURROW_IOC_DIRTY);
 	EXPECT_EQ(0xc028b706, BURROW_IOC_RELEASE);
-	EXPECT_EQ(0xc090b707, BURROW_IOC_STATS);
+	EXPECT_EQ(0xc0b8b707, BURROW_IOC_STATS);
+	EXPECT_EQ(0xc030b708, BURROW_IOC_HIBERNATE);
+	EXPECT_EQ(0xc048b709, BURROW_IOC_SAVED);
 }
 
 TEST(constants)
@@ -199,12 +252,14 @@ TEST(constants)
 	EXPECT_EQ(2, BURROW_FEATURE_HEAP);
 	EXPECT_EQ(4, BURROW_FEATURE_DIRTY);
 	EXPECT_EQ(8, BURROW_FEATURE_LAZY);
+	EXPECT_EQ(16, BURROW_FEATURE_HIBERNATE);
 	EXPECT_EQ(1, BURROW_ARENA_STACK);
 	EXPECT_EQ(2, BURROW_ARENA_HEAP);
 	EXPECT_EQ(1, BURROW_ARENA_ZERO);
 	EXPECT_EQ(2, BURROW_ARENA_DUMP);
 	EXPECT_EQ(1, BURROW_TRIM_LAZY);
 	EXPECT_EQ(1, BURROW_STATS_DRAIN);
+	EXPECT_EQ(4096, BURROW_SAVED_MIN);
 }
 
 TEST_HARNESS_MAIN

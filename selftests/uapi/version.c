@@ -40,12 +40,13 @@ static int try_create(int fd)
 static void expect_out_fields(struct __test_metadata *_metadata,
 			      const struct burrow_version *v)
 {
+	const uint64_t all = BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP |
+			     BURROW_FEATURE_DIRTY | BURROW_FEATURE_LAZY |
+			     BURROW_FEATURE_HIBERNATE;
+
 	EXPECT_EQ(BURROW_ABI, v->abi);
 	EXPECT_EQ(sysconf(_SC_PAGESIZE), v->page_size);
-	EXPECT_EQ(BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP |
-			  BURROW_FEATURE_DIRTY | BURROW_FEATURE_LAZY,
-		  v->features & (BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP |
-				 BURROW_FEATURE_DIRTY | BURROW_FEATURE_LAZY));
+	EXPECT_EQ(all, v->features & all);
 	EXPECT_LT(0, v->context_limit);
 	EXPECT_LT(0, v->user_limit);
 	EXPECT_LT(0, v->pool_limit);
@@ -59,7 +60,8 @@ TEST_F(version, comes_first)
 		BURROW_IOC_ARENA_CREATE, BURROW_IOC_ARENA_DESTROY,
 		BURROW_IOC_TRIM,	 BURROW_IOC_SLOT_INFO,
 		BURROW_IOC_DIRTY,	 BURROW_IOC_RELEASE,
-		BURROW_IOC_STATS,
+		BURROW_IOC_STATS,	 BURROW_IOC_HIBERNATE,
+		BURROW_IOC_SAVED,
 	};
 	char any[256] = { 0 };
 	size_t i;
