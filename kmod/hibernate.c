@@ -200,7 +200,8 @@ static void burrow_hibernate_settle(struct burrow_hibernating *h,
 	burrow_count(ctx, hibernates, 1);
 	burrow_count(ctx, saved_bytes, bytes);
 	burrow_tell(burrow_stack_hibernate, arena, entry->slot,
-		    burrow_stack_goroutine(arena, entry->slot), bytes, before);
+		    burrow_stack_goroutine(arena, entry->slot), bytes, before,
+		    0);
 }
 
 /* Entry @i and those that make a run with it; returns how many. */
@@ -347,5 +348,5 @@ void burrow_hibernate_restore(struct burrow_arena *arena,
 	set_bit(top & block->mask, block->dirty);
 	burrow_count(arena->ctx, restores, 1);
 	burrow_tell(burrow_stack_restore, arena, slot,
-		    burrow_stack_goroutine(arena, slot), bytes, 1);
+		    burrow_stack_goroutine(arena, slot), bytes, 0, 1);
 }

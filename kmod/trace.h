@@ -105,41 +105,43 @@ TRACE_EVENT(burrow_stack_trim,
 
 DECLARE_EVENT_CLASS(burrow_saved_class,
 	TP_PROTO(struct burrow_arena *arena, unsigned long slot, u64 goroutine,
-		 unsigned int live, unsigned long pages),
-	TP_ARGS(arena, slot, goroutine, live, pages),
+		 unsigned int live, unsigned long from, unsigned long to),
+	TP_ARGS(arena, slot, goroutine, live, from, to),
 	TP_STRUCT__entry(
 		__field(u64, slot)
 		__field(u64, goroutine)
+		__field(u64, old_bytes)
+		__field(u64, new_bytes)
 		__field(u64, live_bytes)
-		__field(u64, page_bytes)
 		__field(u32, pid)
 		__field(u32, arena)
 	),
 	TP_fast_assign(
 		__entry->slot = slot;
 		__entry->goroutine = goroutine;
+		__entry->old_bytes = (u64)from << PAGE_SHIFT;
+		__entry->new_bytes = (u64)to << PAGE_SHIFT;
 		__entry->live_bytes = live;
-		__entry->page_bytes = (u64)pages << PAGE_SHIFT;
 		__entry->pid = arena->ctx->pid;
 		__entry->arena = arena->id;
 	),
-	TP_printk("pid=%u arena=%u slot=%llu goroutine=%llu live_bytes=%llu page_bytes=%llu",
+	TP_printk("pid=%u arena=%u slot=%llu goroutine=%llu old_bytes=%llu new_bytes=%llu live_bytes=%llu",
 		  __entry->pid, __entry->arena, __entry->slot,
-		  __entry->goroutine, __entry->live_bytes,
-		  __entry->page_bytes)
+		  __entry->goroutine, __entry->old_bytes, __entry->new_bytes,
+		  __entry->live_bytes)
 );
 
-/* page_bytes: what the stack had until now. */
+/* Bytes of pages, as in all events of a stack: it has none afterwards. */
 DEFINE_EVENT(burrow_saved_class, burrow_stack_hibernate,
 	TP_PROTO(struct burrow_arena *arena, unsigned long slot, u64 goroutine,
-		 unsigned int live, unsigned long pages),
-	TP_ARGS(arena, slot, goroutine, live, pages));
+		 unsigned int live, unsigned long from, unsigned long to),
+	TP_ARGS(arena, slot, goroutine, live, from, to));
 
-/* page_bytes: what the stack has from now on; it may grow in the same fault. */
+/* It may grow in the same fault: that is told as such. */
 DEFINE_EVENT(burrow_saved_class, burrow_stack_restore,
 	TP_PROTO(struct burrow_arena *arena, unsigned long slot, u64 goroutine,
-		 unsigned int live, unsigned long pages),
-	TP_ARGS(arena, slot, goroutine, live, pages));
+		 unsigned int live, unsigned long from, unsigned long to),
+	TP_ARGS(arena, slot, goroutine, live, from, to));
 
 TRACE_EVENT(burrow_stack_overflow,
 	TP_PROTO(struct burrow_arena *arena, unsigned long slot, u64 goroutine,

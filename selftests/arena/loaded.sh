@@ -39,7 +39,7 @@ check "event burrow_stack_trim" fields burrow_stack_trim \
 	pid arena slot goroutine old_bytes new_bytes
 for event in stack_hibernate stack_restore; do
 	check "event burrow_$event" fields burrow_$event \
-		pid arena slot goroutine live_bytes page_bytes
+		pid arena slot goroutine old_bytes new_bytes live_bytes
 done
 check "event burrow_stack_overflow" fields burrow_stack_overflow \
 	pid arena slot goroutine address limit

@@ -39,9 +39,11 @@ static const struct {
 	{ "burrow_stack_trim",
 	  { "pid", "arena", "slot", "goroutine", "old_bytes", "new_bytes" } },
 	{ "burrow_stack_hibernate",
-	  { "pid", "arena", "slot", "goroutine", "live_bytes", "page_bytes" } },
+	  { "pid", "arena", "slot", "goroutine", "old_bytes", "new_bytes",
+	    "live_bytes" } },
 	{ "burrow_stack_restore",
-	  { "pid", "arena", "slot", "goroutine", "live_bytes", "page_bytes" } },
+	  { "pid", "arena", "slot", "goroutine", "old_bytes", "new_bytes",
+	    "live_bytes" } },
 	{ "burrow_heap_dirty",
 	  { "pid", "arena", "first_page", "pages", "dirty" } },
 	{ "burrow_limit", { "pid", "arena", "what", "bytes", "limit" } },
@@ -277,7 +279,7 @@ TEST_F(trace, one_trim_event_for_each_slot)
 TEST_F(trace, a_stack_that_hibernates)
 {
 	static const char *const when[] = { "hibernate", "restore" };
-	static const uint64_t pages[] = { 7, 1 };
+	static const uint64_t pages[] = { 7, 0, 1 };
 	struct arena stack = stack_arena(self->fd, KIB(256), 40);
 	struct burrow_hibernate_entry entries[] = {
 		{ .slot = 3, .live = 100 },
@@ -308,7 +310,8 @@ TEST_F(trace, a_stack_that_hibernates)
 		EXPECT_EQ(3, value(lines[0], "slot"));
 		EXPECT_EQ(77, value(lines[0], "goroutine"));
 		EXPECT_EQ(104, value(lines[0], "live_bytes"));
-		EXPECT_EQ(pages[i] * PAGE, value(lines[0], "page_bytes"));
+		EXPECT_EQ(pages[i] * PAGE, value(lines[0], "old_bytes"));
+		EXPECT_EQ(pages[i + 1] * PAGE, value(lines[0], "new_bytes"));
 	}
 	/* The growth that the touch wanted begins at what was restored. */
 	ASSERT_EQ(3, events(self, "burrow_stack_grow", lines, 8));
