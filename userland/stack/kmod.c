@@ -78,6 +78,7 @@ static void kmod_probe(struct burrow_stack_report *report)
 	}
 	close(fd);
 	report->usable = true;
+	report->hibernates = version.features & BURROW_FEATURE_HIBERNATE;
 	snprintf(report->detail, sizeof(report->detail),
 		 "module %.31s, up to %llu MiB of stacks in a process",
 		 version.release,
@@ -89,7 +90,10 @@ static int kmod_open(struct burrow_stack_pool *pool)
 	struct burrow_version version;
 
 	pool->fd = device_open(&version);
-	return pool->fd < 0 ? pool->fd : 0;
+	if (pool->fd < 0)
+		return pool->fd;
+	pool->hibernates = version.features & BURROW_FEATURE_HIBERNATE;
+	return 0;
 }
 
 static void kmod_close(struct burrow_stack_pool *pool)
@@ -196,6 +200,40 @@ static int64_t kmod_trim(struct burrow_stack_arena *arena,
 	return trim.bytes;
 }
 
+static int64_t kmod_hibernate(struct burrow_stack_arena *arena,
+			      struct burrow_hibernate_entry *entries,
+			      uint32_t n)
+{
+	struct burrow_hibernate hibernate = {
+		.size = sizeof(hibernate),
+		.arena = arena->number,
+		.count = n,
+		.entries = (uintptr_t)entries,
+	};
+
+	if (ioctl(arena->pool->fd, BURROW_IOC_HIBERNATE, &hibernate))
+		return -errno;
+	return hibernate.freed;
+}
+
+static int64_t kmod_saved(struct burrow_stack_arena *arena, uint64_t from,
+			  void *buffer, size_t bytes, uint64_t *next)
+{
+	struct burrow_saved saved = {
+		.size = sizeof(saved),
+		.arena = arena->number,
+		.first = from,
+		.slots = arena->ready - from,
+		.buffer = (uintptr_t)buffer,
+		.bytes = bytes,
+	};
+
+	if (ioctl(arena->pool->fd, BURROW_IOC_SAVED, &saved))
+		return -errno;
+	*next = saved.next;
+	return saved.done;
+}
+
 /* The fault on the lowest page maps all from there to the top. */
 static void kmod_prefault(struct burrow_stack_arena *arena, uint32_t slot,
 			  size_t bytes)
@@ -269,6 +307,8 @@ const struct burrow_stack_backend burrow_stack_kmod = {
 	.arena_destroy = kmod_arena_destroy,
 	.prepare = kmod_prepare,
 	.trim = kmod_trim,
+	.hibernate = kmod_hibernate,
+	.saved = kmod_saved,
 	.checks = true,
 	.packed = true,
 	.prefault = kmod_prefault,

@@ -107,12 +107,14 @@ struct burrow_stack_arena {
 /**
  * struct burrow_stack_report - what trying a backend showed
  * @usable:	it can be used in this process, now
+ * @hibernates:	stacks of it can hibernate
  * @detail:	what was found (version, kind of guard, limits)
  * @why:	where not usable: what failed
  * @advice:	where not usable, or less good than it could be: what to do
  */
 struct burrow_stack_report {
 	bool usable;
+	bool hibernates;
 	char detail[160];
 	char why[160];
 	char advice[240];
@@ -132,6 +134,13 @@ struct burrow_stack_report {
  *		its guard holds; 0 or negative errno; may be NULL
  * @trim:	give back what lies below the upper @keep bytes of many slots of
  *		one arena; fills the results; bytes given back or negative errno
+ * @hibernate:	keep only the live bytes of many slots of one arena, and none of
+ *		their memory, until somebody touches them; compares the word as
+ *		@checks says. Fills the results; bytes of memory that went, or
+ *		negative errno. NULL where no kernel could have it
+ * @saved:	records of what is saved of hibernated slots from @from on, struct
+ *		burrow_saved_slot and the bytes, into @buffer; sets @next to the
+ *		first slot that was not looked at. Bytes, or negative errno
  * @prefault:	map that much at the upper end of a slot at once; no more than
  *		a hint
  * @resident:	bytes of memory that a slot has now, or negative errno
@@ -154,6 +163,11 @@ struct burrow_stack_backend {
 	int (*guard)(struct burrow_stack_arena *arena, uint32_t slot);
 	int64_t (*trim)(struct burrow_stack_arena *arena,
 			struct burrow_trim_entry *entries, uint32_t n);
+	int64_t (*hibernate)(struct burrow_stack_arena *arena,
+			     struct burrow_hibernate_entry *entries,
+			     uint32_t n);
+	int64_t (*saved)(struct burrow_stack_arena *arena, uint64_t from,
+			 void *buffer, size_t bytes, uint64_t *next);
 	void (*prefault)(struct burrow_stack_arena *arena, uint32_t slot,
 			 size_t bytes);
 	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t slot);
@@ -200,6 +214,8 @@ struct burrow_stack_class {
  * @resting:	stacks that rest, over all arenas; changed with atomics
  * @rest_max:	bytes that may rest; read and set with atomics
  * @rest_at:	when rests are looked at next (burrow_now(), ns); the monitor's
+ * @hibernates:	the backend has @hibernate, and the kernel that we run on too
+ * @hibernated:	some stack of it ever has; set with atomics
  * @no_guard_install: do as if the kernel had no MADV_GUARD_INSTALL
  * @guard_install: guards are MADV_GUARD_INSTALL, not mprotect()
  */
@@ -210,6 +226,8 @@ struct burrow_stack_pool {
 	uint64_t resting;
 	uint64_t rest_max;
 	int64_t rest_at;
+	bool hibernates;
+	bool hibernated;
 	bool no_guard_install;
 	bool guard_install;
 };
@@ -278,6 +296,14 @@ bool burrow_stack_rest_take(struct burrow_stack_arena *arena, uint32_t *slot);
  */
 int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
 			  uint32_t n);
+
+/*
+ * Keeps only the upper @live bytes of each stack, and no memory for them but what they
+ * fill, until somebody touches it. Where pool.hibernates. One that was switched to
+ * meanwhile is left alone. Bytes of memory that went, or a negative errno.
+ */
+int64_t burrow_stack_hibernate(const struct burrow_stack *stacks,
+			       const size_t *live, uint32_t n);
 
 /* Tries a backend as far as a stack that was written to and a guard that held. */
 void burrow_stack_probe(const struct burrow_stack_backend *backend,
