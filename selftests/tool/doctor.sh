@@ -8,7 +8,7 @@ unset BURROW_BACKEND BURROW_PROCS BURROW_STACKMAX BURROW_DEBUG
 run doctor
 is "status" $status 0
 text=$(cat "$tmp/out")
-for name in kernel module device kmod mmap io_uring 'I/O engine' \
+for name in kernel module device kmod hibernation mmap io_uring 'I/O engine' \
 	userfaultfd 'write tracking' bpf tracefs \
 	max_map_count overcommit 'address space' 'locked memory' 'core size'; do
 	like "tells of $name" "$text" "^$name +(ok|note|missing) +."

@@ -11,6 +11,7 @@
  *  - starts threads for processors that wait for one;
  *  - wakes an idle processor where work lies about;
  *  - gives back stacks that have rested for long;
+ *  - hibernates goroutines that have been parked for long (hibernate.c);
  *  - keeps the coarse clock, prints schedtrace, serves SIGQUIT.
  *
  * When all are idle it sleeps until the bell rings: somebody woke a processor,
@@ -267,6 +268,7 @@ void burrow_monitor(void)
 	/* What our callers keep in registers is in our frame from here on. */
 	__builtin_unwind_init();
 	burrow_stacks_caller();
+	burrow_hibernate_open();
 	while (!__atomic_load_n(&rt->done, __ATOMIC_ACQUIRE)) {
 		bell = __atomic_load_n(&rt->bell, __ATOMIC_SEQ_CST);
 		now = burrow_now();
@@ -278,6 +280,7 @@ void burrow_monitor(void)
 			burrow_dump_quit();
 		look_at_all(rt, now);
 		rests = burrow_stack_tidy(rt->pool, now);
+		rests |= burrow_hibernate_some(rt, now);
 		if (rt->config.schedtrace_ns &&
 		    now - traced_at >= rt->config.schedtrace_ns) {
 			traced_at = now;

@@ -24,6 +24,8 @@
 #define GC_PERCENT 100
 #endif
 
+#define DAY_NS (24 * 3600000000000LL)
+
 int burrow_sized_copy(void *to, size_t size, const void *from, size_t least)
 {
 	size_t given = *(const size_t *)from;
@@ -201,6 +203,50 @@ static int read_limit(struct burrow_config *config)
 	return 0;
 }
 
+/* "0", or a number with ms, s, m or h behind; -1: it is no such thing. */
+static int64_t parse_duration(const char *text)
+{
+	static const struct {
+		const char *unit;
+		int64_t ns;
+	} units[] = {
+		{ "ms", 1000000LL },
+		{ "s", 1000000000LL },
+		{ "m", 60000000000LL },
+		{ "h", 3600000000000LL },
+	};
+	unsigned int i;
+	long long n;
+	char *end;
+
+	if (!strcmp(text, "0"))
+		return 0;
+	if (*text < '0' || *text > '9')
+		return -1;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	for (i = 0; !errno && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!strcmp(end, units[i].unit) && n <= DAY_NS / units[i].ns)
+			return n * units[i].ns;
+	}
+	return -1;
+}
+
+static int read_hibernate(struct burrow_config *config)
+{
+	const char *text = env("BURROW_HIBERNATE");
+
+	config->hibernate_ns = -1;
+	if (!text || !strcmp(text, "off"))
+		return 0;
+	config->hibernate_ns = parse_duration(text);
+	if (config->hibernate_ns < 0)
+		return bad(
+			"BURROW_HIBERNATE", text,
+			"not off, nor a time up to a day, as 0, 500ms, 10s, 5m or 1h are");
+	return 0;
+}
+
 /* "name=NUMBER" */
 static bool number_after(const char *item, const char *name, int64_t *n)
 {
@@ -311,6 +357,8 @@ int burrow_config_read(struct burrow_config *config,
 		ret = read_percent(config);
 	if (!ret)
 		ret = read_limit(config);
+	if (!ret)
+		ret = read_hibernate(config);
 	if (!ret)
 		ret = read_debug(config);
 	return ret;

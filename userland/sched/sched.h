@@ -388,6 +388,7 @@ struct burrow_config {
 	bool no_guard_install;
 	bool no_uring;
 	int64_t schedtrace_ns;
+	int64_t hibernate_ns; /* who has been parked for so long; -1: nobody */
 	struct burrow_gc_config gc;
 	bool heap_poison;
 	bool heap_check;
@@ -611,6 +612,13 @@ struct goroutine_walk {
 
 void goroutine_walk_begin(struct goroutine_walk *walk);
 struct goroutine *goroutine_walk_next(struct goroutine_walk *walk);
+
+/*
+ * hibernate.c: by the monitor, every few milliseconds; false: there is nothing to come
+ * back for until somebody has run.
+ */
+void burrow_hibernate_open(void);
+bool burrow_hibernate_some(struct burrow_runtime *rt, int64_t now);
 
 const char *goroutine_reason_name(const struct goroutine *g);
 void goroutine_queue_push(struct goroutine_queue *queue, struct goroutine *g);

@@ -321,6 +321,20 @@ static void look_at_shadow_stack(void)
 		      "on for this process; goroutines can't be switched under it");
 }
 
+static void tell_of_hibernation(const struct burrow_stack_report *kmod)
+{
+	if (!kmod->usable)
+		found("hibernation", MISSING, "",
+		      "only stacks of the module can: a parked goroutine holds a page or more");
+	else if (!kmod->hibernates)
+		found("hibernation", MISSING,
+		      "load the module of this library's release",
+		      "the module that is loaded can't");
+	else
+		found("hibernation", GOOD, "",
+		      "parked goroutines need hold no page; BURROW_HIBERNATE=10s has it so");
+}
+
 /* The first usable one of those that the environment allows. */
 static const struct burrow_stack_backend *
 look_at_backends(enum burrow_backend wanted)
@@ -341,6 +355,8 @@ look_at_backends(enum burrow_backend wanted)
 		else
 			found((*b)->name, report.advice[0] ? NOTE : GOOD,
 			      report.advice, "usable: %s", report.detail);
+		if (*b == &burrow_stack_kmod)
+			tell_of_hibernation(&report);
 		if (report.usable && allowed && !chosen)
 			chosen = *b;
 	}

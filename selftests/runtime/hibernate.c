@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Goroutines that are parked keep what is live of their stacks and no memory for it,
+ * and find it as it was, whoever touches it first.
+ */
+#include <fcntl.h>
+#include <linux/burrow.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "gc.h"
+
+#define SLEEPERS 200
+#define WORDS 60 /* of each sleeper's own */
+#define ROUNDS 30
+
+static struct burrow_chan *gate;
+static int here, wrong;
+static long *shared[SLEEPERS];
+
+static bool module_hibernates(void)
+{
+	struct burrow_runtime *rt = &burrow_runtime;
+
+	return rt->pool->hibernates;
+}
+
+static struct burrow_context_stats module_stats(void)
+{
+	struct burrow_context_stats stats = { .size = sizeof(stats) };
+
+	CHECK(!ioctl(burrow_runtime.pool->fd, BURROW_IOC_STATS, &stats));
+	return stats;
+}
+
+/* How many hibernate now. */
+static int asleep(void)
+{
+	struct burrow_context_stats stats = module_stats();
+
+	return stats.hibernates - stats.restores;
+}
+
+/*
+ * At least @n more than @before. Not for ever: the monitor has a hundredth of its time
+ * for it, and an emulated machine is slow. It may miss one who loses its CPU as it parks.
+ */
+static bool fall_asleep(int before, int n)
+{
+	int i;
+
+	for (i = 0; i < 20000 && asleep() - before < n * 9 / 10; i++)
+		burrow_sleep(5 * MS);
+	return asleep() - before >= n * 9 / 10;
+}
+
+/* What it has live is its own, but for the word that it shows. */
+static void sleeper(void *arg)
+{
+	int i, number = (int)(intptr_t)arg;
+	volatile uint32_t words[WORDS];
+	uint32_t state = number + 1;
+	long mine = 0;
+
+	for (i = 0; i < WORDS; i++)
+		words[i] = next_random(&state);
+	shared[number] = &mine;
+	add(&here, 1);
+	burrow_chan_recv(gate, NULL);
+	state = number + 1;
+	for (i = 0; i < WORDS; i++) {
+		if (words[i] != next_random(&state))
+			add(&wrong, 1);
+	}
+	if (__atomic_load_n(&mine, __ATOMIC_RELAXED) != number)
+		add(&wrong, 1);
+}
+
+static void start_sleepers(void)
+{
+	int i;
+
+	here = 0;
+	wrong = 0;
+	gate = burrow_chan_new(0, 0);
+	for (i = 0; i < SLEEPERS; i++)
+		CHECK(burrow_go(sleeper, (void *)(intptr_t)i) == 0);
+	while (get(&here) < SLEEPERS)
+		burrow_sleep(MS);
+}
+
+static void wake_sleepers(void)
+{
+	burrow_chan_close(gate);
+	while (burrow_num_goroutines() > 1)
+		burrow_sleep(MS);
+	CHECK(get(&wrong) == 0);
+}
+
+/* A page each before, and then none. */
+static void test_they_lose_their_memory(void)
+{
+	struct burrow_context_stats stats;
+	uint64_t awake;
+	int i, round, before;
+
+	for (round = 0; round < 3; round++) {
+		before = asleep();
+		start_sleepers();
+		CHECK(fall_asleep(before, SLEEPERS));
+		stats = module_stats();
+		CHECK(stats.saved_bytes >= SLEEPERS * 9 / 10 * WORDS * 4UL);
+		CHECK(stats.store_bytes < SLEEPERS * 4 * KIB / 2);
+		/* Others write to them: they come back, and are right. */
+		for (i = 0; i < SLEEPERS; i++)
+			__atomic_add_fetch(shared[i], i, __ATOMIC_RELAXED);
+		awake = module_stats().stack_bytes;
+		CHECK(awake >= (SLEEPERS - 1) * 4 * KIB);
+		CHECK(awake - stats.stack_bytes >= SLEEPERS / 2 * 4 * KIB);
+		wake_sleepers();
+	}
+}
+
+static struct burrow_chan *there, *back;
+
+static void play(void *arg)
+{
+	volatile uint32_t sum = 0;
+	uint32_t n;
+
+	(void)arg;
+	while (burrow_chan_recv(there, &n) == 1) {
+		sum += n;
+		n = sum;
+		burrow_chan_send(back, &n);
+	}
+}
+
+/* Between two messages each is parked just long enough. */
+static void test_while_others_talk(void)
+{
+	uint32_t n, sum = 0, i;
+
+	there = burrow_chan_new(sizeof(n), 0);
+	back = burrow_chan_new(sizeof(n), 0);
+	start_sleepers();
+	CHECK(burrow_go(play, NULL) == 0);
+	for (i = 0; i < 2000; i++) {
+		sum += i;
+		CHECK(burrow_chan_send(there, &i) == 0);
+		if (i % 64 == 0)
+			burrow_sleep(MS);
+		CHECK(burrow_chan_recv(back, &n) == 1);
+		CHECK(n == sum);
+	}
+	burrow_chan_close(there);
+	for (i = 0; i < SLEEPERS; i++)
+		*shared[i] = i;
+	wake_sleepers();
+}
+
+static int fds[2];
+
+/* The kernel writes to where the reader waits. */
+static void reader(void *arg)
+{
+	char text[64];
+	ssize_t n;
+
+	(void)arg;
+	memset(text, 'x', sizeof(text));
+	add(&here, 1);
+	n = burrow_read(fds[0], text, 32);
+	if (n != 5 || memcmp(text, "hello", 5) || text[5] != 'x')
+		add(&wrong, 1);
+	add(&here, 1);
+}
+
+static void test_a_reader(void)
+{
+	int i, before;
+
+	CHECK(pipe2(fds, O_CLOEXEC) == 0);
+	for (i = 0; i < ROUNDS; i++) {
+		before = asleep();
+		here = 0;
+		wrong = 0;
+		CHECK(burrow_go(reader, NULL) == 0);
+		CHECK(i || fall_asleep(before, 1));
+		burrow_sleep(i % 8 * MS);
+		CHECK(burrow_write(fds[1], "hello", 5) == 5);
+		while (get(&here) < 2)
+			burrow_yield();
+		CHECK(wrong == 0);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* What only they point to lives. */
+static void holder(void *arg)
+{
+	struct secret *secret = arg;
+	struct thing *t = make(secret);
+
+	add(&here, 1);
+	burrow_chan_recv(gate, NULL);
+	if (t->magic != MAGIC)
+		add(&wrong, 1);
+	burrow_keep_alive(t);
+}
+
+static void test_their_objects_live(void)
+{
+	static struct secret secrets[MANY];
+	int i, before = asleep();
+
+	here = 0;
+	wrong = 0;
+	gate = burrow_chan_new(0, 0);
+	for (i = 0; i < MANY; i++)
+		CHECK(burrow_go(holder, &secrets[i]) == 0);
+	while (get(&here) < MANY)
+		burrow_sleep(MS);
+	CHECK(fall_asleep(before, MANY));
+	CHECK(count_living(secrets) == MANY);
+	CHECK(count_living(secrets) == MANY);
+	wake_sleepers();
+}
+
+/* And are not put back for it. */
+static void test_a_collection_wakes_nobody(void)
+{
+	static struct secret secrets[MANY];
+	int i, before = asleep();
+	uint64_t restores;
+
+	here = 0;
+	wrong = 0;
+	gate = burrow_chan_new(0, 0);
+	for (i = 0; i < MANY; i++)
+		CHECK(burrow_go(holder, &secrets[i]) == 0);
+	while (get(&here) < MANY)
+		burrow_sleep(MS);
+	CHECK(fall_asleep(before, MANY));
+	restores = module_stats().restores;
+	for (i = 0; i < 3; i++)
+		collect();
+	/* Those that help to collect park, too. */
+	CHECK(module_stats().restores - restores < MANY / 2);
+	CHECK(count_living(secrets) == MANY);
+	wake_sleepers();
+}
+
+FIXTURE(hibernation){};
+
+FIXTURE_VARIANT(hibernation)
+{
+	int procs;
+	const char *time;
+};
+
+FIXTURE_VARIANT_ADD(hibernation, 1_processor){
+	.procs = 1,
+	.time = "0",
+};
+
+FIXTURE_VARIANT_ADD(hibernation, 2_processors){
+	.procs = 2,
+	.time = "0",
+};
+
+FIXTURE_VARIANT_ADD(hibernation, 8_processors_20_ms){
+	.procs = 8,
+	.time = "20ms",
+};
+
+static void look_for_it(void)
+{
+	CHECK(module_hibernates());
+}
+
+FIXTURE_SETUP(hibernation)
+{
+	setenv("BURROW_HIBERNATE", variant->time, 1);
+}
+
+FIXTURE_TEARDOWN(hibernation)
+{
+}
+
+#define TEST_OF(name)                                                         \
+	TEST_F(hibernation, name)                                             \
+	{                                                                     \
+		if (!on_kmod() || run_on(1, look_for_it))                     \
+			SKIP(return, "stacks hibernate on the module alone"); \
+		EXPECT_EQ(0, run_on(variant->procs, test_##name));            \
+	}
+
+TEST_OF(they_lose_their_memory)
+TEST_OF(while_others_talk)
+TEST_OF(a_reader)
+TEST_OF(their_objects_live)
+TEST_OF(a_collection_wakes_nobody)
+
+static int leave_at_once(void *arg)
+{
+	return *(int *)arg;
+}
+
+static void run_with(void *arg)
+{
+	int ret = 50;
+
+	setenv("BURROW_HIBERNATE", arg, 1);
+	ret = burrow_run(NULL, leave_at_once, &ret);
+	exit(ret < 0 ? -ret : ret);
+}
+
+TEST(settings)
+{
+	static char *const right[] = { "off", "0", "5ms", "10s", "5m", "24h" };
+	static char *const bad[] = {
+		"on", "-1",  "10",  "1.5s",
+		"s",  "25h", "5 s", "99999999999999999999s"
+	};
+	static struct outcome o;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(right); i++) {
+		outcome_of(&o, run_with, right[i]);
+		EXPECT_TRUE(exited_with(&o, 50));
+		EXPECT_EQ(0, o.len);
+	}
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		outcome_of(&o, run_with, bad[i]);
+		EXPECT_TRUE(exited_with(&o, EINVAL));
+		EXPECT_TRUE(begins(&o, "burrow: BURROW_HIBERNATE="));
+	}
+}
+
+TEST_HARNESS_MAIN
