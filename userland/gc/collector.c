@@ -28,6 +28,7 @@
 #include "deep.h"
 #include "ephemeron.h"
 #include "gc.h"
+#include "saved.h"
 #include "stop.h"
 #include "track.h"
 #include "trim.h"
@@ -398,6 +399,7 @@ void burrow_gc_close(void)
 	pthread_mutex_unlock(&gc->lock);
 	if (heap)
 		burrow_profile_close(heap);
+	burrow_saved_close();
 	burrow_weak_close();
 	burrow_ephemerons_close();
 }

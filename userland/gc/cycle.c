@@ -56,6 +56,7 @@
 #include "gc.h"
 #include "hashes.h"
 #include "heapdump.h"
+#include "saved.h"
 #include "stop.h"
 #include "track.h"
 #include "verify.h"
@@ -226,8 +227,10 @@ static void grey_roots(struct state *s, enum burrow_deep_mode mode)
 {
 	s->dropped = false;
 	burrow_deep_mode(mode, has_fault(s, GC_FAULT_PAGE));
+	burrow_saved_mode(true);
 	burrow_roots_each(grey, s);
 	/* Others who walk them see all. */
+	burrow_saved_mode(false);
 	burrow_deep_mode(DEEP_OFF, false);
 	burrow_weak_roots(grey, s);
 }
@@ -410,6 +413,7 @@ static bool stop(struct state *s, const char *why, void (*fn)(void *arg))
 	bool stopped;
 
 	burrow_stacks_prepare();
+	burrow_saved_prepare(burrow_runtime.pool);
 	BURROW_PROBE(gc_stw_begin, c->number, burrow_probe_text(why));
 	burrow_roots_lock();
 	workers_cpu(c);

@@ -26,6 +26,7 @@
 #include "../sched/sched.h"
 #include "deep.h"
 #include "roots.h"
+#include "saved.h"
 #include "stop.h"
 
 #if defined(__x86_64__)
@@ -226,6 +227,8 @@ static void of_stack(const struct goroutine *g, struct walk *walk)
 {
 	const struct range live = { g->context, burrow_stack_top(&g->stack) };
 
+	if (burrow_saved_seen(&g->stack))
+		return;
 	if (burrow_unlikely(live.high - live.low >= (long)BURROW_DEEP_BYTES) &&
 	    burrow_deep_stack(g, live.low, live.high, walk->fn, walk->arg))
 		return;
@@ -252,6 +255,7 @@ void burrow_stacks_each(burrow_root_fn *fn, void *arg)
 	const struct burrow_thread *t;
 	int i;
 
+	burrow_saved_each(fn, arg);
 	goroutine_each(of_goroutine, &walk);
 	for (i = 0; i < AHEAD; i++)
 		pass(&walk, (struct range){ 0 });
