@@ -31,12 +31,18 @@ static long gc_figures[2];
 
 static void *volatile gc_sink;
 
-/* Objects that nobody keeps. The size is a constant, as in most programs. */
-#define WORK_ALLOC(bytes)                            \
-	static void gc_alloc_##bytes(long n)         \
-	{                                            \
-		while (n--)                          \
-			gc_sink = WORK_WORDS(bytes); \
+/*
+ * Objects that nobody keeps. The size is a constant, as in most programs. Each thread
+ * has a place of its own where the last one is.
+ */
+#define WORK_ALLOC(bytes)                         \
+	static void gc_alloc_##bytes(long n)      \
+	{                                         \
+		void *volatile sink;              \
+                                                  \
+		while (n--)                       \
+			sink = WORK_WORDS(bytes); \
+		(void)sink;                       \
 	}
 
 WORK_ALLOC(16)
