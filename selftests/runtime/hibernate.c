@@ -97,8 +97,56 @@ static void wake_sleepers(void)
 	CHECK(get(&wrong) == 0);
 }
 
+FIXTURE(hibernation){};
+
+FIXTURE_VARIANT(hibernation)
+{
+	int procs;
+	const char *time;
+};
+
+FIXTURE_VARIANT_ADD(hibernation, 1_processor){
+	.procs = 1,
+	.time = "0",
+};
+
+FIXTURE_VARIANT_ADD(hibernation, 2_processors){
+	.procs = 2,
+	.time = "0",
+};
+
+FIXTURE_VARIANT_ADD(hibernation, 8_processors_20_ms){
+	.procs = 8,
+	.time = "20ms",
+};
+
+static void look_for_it(void)
+{
+	CHECK(module_hibernates());
+}
+
+FIXTURE_SETUP(hibernation)
+{
+	setenv("BURROW_HIBERNATE", variant->time, 1);
+}
+
+FIXTURE_TEARDOWN(hibernation)
+{
+}
+
+/* A test in each way: a function that runs as main goroutine. */
+#define TEST_ASLEEP(name)                                                     \
+	static void test_##name(void);                                        \
+	TEST_F(hibernation, name)                                             \
+	{                                                                     \
+		if (!on_kmod() || run_on(1, look_for_it))                     \
+			SKIP(return, "stacks hibernate on the module alone"); \
+		EXPECT_EQ(0, run_on(variant->procs, test_##name));            \
+	}                                                                     \
+	static void test_##name(void)
+
 /* A page each before, and then none. */
-static void test_they_lose_their_memory(void)
+TEST_ASLEEP(they_lose_their_memory)
 {
 	struct burrow_context_stats stats;
 	uint64_t awake;
@@ -137,7 +185,7 @@ static void play(void *arg)
 }
 
 /* Between two messages each is parked just long enough. */
-static void test_while_others_talk(void)
+TEST_ASLEEP(while_others_talk)
 {
 	uint32_t n, sum = 0, i;
 
@@ -176,7 +224,7 @@ static void reader(void *arg)
 	add(&here, 1);
 }
 
-static void test_a_reader(void)
+TEST_ASLEEP(a_reader)
 {
 	int i, before;
 
@@ -210,7 +258,7 @@ static void holder(void *arg)
 	burrow_keep_alive(t);
 }
 
-static void test_their_objects_live(void)
+TEST_ASLEEP(their_objects_live)
 {
 	static struct secret secrets[MANY];
 	int i, before = asleep();
@@ -229,7 +277,7 @@ static void test_their_objects_live(void)
 }
 
 /* And are not put back for it. */
-static void test_a_collection_wakes_nobody(void)
+TEST_ASLEEP(a_collection_wakes_nobody)
 {
 	static struct secret secrets[MANY];
 	int i, before = asleep();
@@ -251,57 +299,6 @@ static void test_a_collection_wakes_nobody(void)
 	CHECK(count_living(secrets) == MANY);
 	wake_sleepers();
 }
-
-FIXTURE(hibernation){};
-
-FIXTURE_VARIANT(hibernation)
-{
-	int procs;
-	const char *time;
-};
-
-FIXTURE_VARIANT_ADD(hibernation, 1_processor){
-	.procs = 1,
-	.time = "0",
-};
-
-FIXTURE_VARIANT_ADD(hibernation, 2_processors){
-	.procs = 2,
-	.time = "0",
-};
-
-FIXTURE_VARIANT_ADD(hibernation, 8_processors_20_ms){
-	.procs = 8,
-	.time = "20ms",
-};
-
-static void look_for_it(void)
-{
-	CHECK(module_hibernates());
-}
-
-FIXTURE_SETUP(hibernation)
-{
-	setenv("BURROW_HIBERNATE", variant->time, 1);
-}
-
-FIXTURE_TEARDOWN(hibernation)
-{
-}
-
-#define TEST_OF(name)                                                         \
-	TEST_F(hibernation, name)                                             \
-	{                                                                     \
-		if (!on_kmod() || run_on(1, look_for_it))                     \
-			SKIP(return, "stacks hibernate on the module alone"); \
-		EXPECT_EQ(0, run_on(variant->procs, test_##name));            \
-	}
-
-TEST_OF(they_lose_their_memory)
-TEST_OF(while_others_talk)
-TEST_OF(a_reader)
-TEST_OF(their_objects_live)
-TEST_OF(a_collection_wakes_nobody)
 
 static int leave_at_once(void *arg)
 {

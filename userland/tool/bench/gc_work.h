@@ -38,9 +38,8 @@ static void *volatile gc_sink;
 #define WORK_ALLOC(bytes)                         \
 	static void gc_alloc_##bytes(long n)      \
 	{                                         \
-		void *volatile sink;              \
-                                                  \
-		while (n--)                       \
+		void *volatile sink = NULL;       \
+		for (; n; n--)                    \
 			sink = WORK_WORDS(bytes); \
 		(void)sink;                       \
 	}
