@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/burrow.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "gc.h"
@@ -297,6 +298,61 @@ TEST_ASLEEP(a_collection_wakes_nobody)
 	/* Those that help to collect park, too. */
 	CHECK(module_stats().restores - restores < MANY / 2);
 	CHECK(count_living(secrets) == MANY);
+	wake_sleepers();
+}
+
+static void wait_here(void *arg)
+{
+	(void)arg;
+	burrow_chan_recv(gate, NULL);
+}
+
+/* The monitor comes when one of them may have been parked for long enough. */
+static void test_an_idle_program(void)
+{
+	struct rusage before, after;
+	int i;
+
+	CHECK(module_hibernates());
+	gate = burrow_chan_new(0, 0);
+	for (i = 0; i < SLEEPERS; i++)
+		CHECK(burrow_go(wait_here, NULL) == 0);
+	burrow_sleep(500 * MS);
+	getrusage(RUSAGE_SELF, &before);
+	burrow_sleep(2000 * MS);
+	getrusage(RUSAGE_SELF, &after);
+	CHECK(after.ru_nvcsw - before.ru_nvcsw < 100);
+	burrow_chan_close(gate);
+}
+
+TEST(an_idle_program_is_left_alone)
+{
+	if (!on_kmod() || run_on(1, look_for_it))
+		SKIP(return, "stacks hibernate on the module alone");
+	setenv("BURROW_HIBERNATE", "1h", 1);
+	EXPECT_EQ(0, run_on(2, test_an_idle_program));
+}
+
+/* With who they are, and are not put back for it. */
+TEST_ASLEEP(dumps_show_them)
+{
+	int file = memfd_create("dump", MFD_CLOEXEC), before = asleep();
+	static char text[65536];
+	uint64_t restores;
+	int i;
+
+	start_sleepers();
+	CHECK(fall_asleep(before, SLEEPERS));
+	restores = module_stats().restores;
+	CHECK(burrow_dump(file) == 0);
+	/* Who asks for it, and who was missed. */
+	CHECK(module_stats().restores - restores < SLEEPERS / 2);
+	CHECK(pread(file, text, sizeof(text) - 1, 0) > 0);
+	CHECK(strstr(text, "sleeper+0x"));
+	CHECK(strstr(text, "burrow_chan_recv+0x"));
+	close(file);
+	for (i = 0; i < SLEEPERS; i++)
+		*shared[i] = i;
 	wake_sleepers();
 }
 

@@ -36,7 +36,8 @@
  * @since:	runtime.clock: who had parked before was looked at
  * @before:	runtime.clock: who has parked later is not
  * @next_at:	when to go on, burrow_now()
- * @round_at:	when the next round may begin
+ * @begun_at:	when the round began, burrow_now()
+ * @round_at:	when the next one may
  * @stacks:	gathered
  * @live:	bytes of each
  * @count:	how many
@@ -48,6 +49,7 @@ static struct hibernation {
 	uint32_t since;
 	uint32_t before;
 	int64_t next_at;
+	int64_t begun_at;
 	int64_t round_at;
 	struct burrow_stack stacks[BURROW_STACK_BATCH];
 	size_t live[BURROW_STACK_BATCH];
@@ -149,6 +151,7 @@ static void begin(const struct burrow_runtime *rt, int64_t now)
 	round.since = round.before;
 	round.before = clock - back;
 	ns /= ROUND_PART;
+	round.begun_at = now;
 	round.round_at = now + (ns > ROUND_NS ? ns : ROUND_NS);
 	goroutine_walk_begin(&round.walk);
 }
@@ -162,21 +165,30 @@ static int64_t cpu_now(void)
 	return ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-bool burrow_hibernate_some(struct burrow_runtime *rt, int64_t now)
+static void go_on(int64_t now)
 {
-	int64_t from, spent = 0;
+	int64_t from = cpu_now(), spent = 0;
 
-	if (rt->config.hibernate_ns < 0 || !rt->pool->hibernates)
-		return false;
-	if (!round.on && now >= round.round_at)
-		begin(rt, now);
-	if (!round.on || now < round.next_at)
-		return round.on || round.young;
-	from = cpu_now();
 	while (round.on && spent < SLICE_NS) {
 		round.on = look_at_some();
 		spent = cpu_now() - from;
 	}
 	round.next_at = now + spent * SHARE;
-	return round.on || round.young;
+}
+
+int64_t burrow_hibernate_some(struct burrow_runtime *rt, int64_t now,
+			      int64_t idle_since)
+{
+	if (rt->config.hibernate_ns < 0 || !rt->pool->hibernates)
+		return BURROW_FOREVER;
+	if (!round.on && now >= round.round_at)
+		begin(rt, now);
+	if (round.on && now >= round.next_at)
+		go_on(now);
+	if (round.on)
+		return round.next_at;
+	/* Who parked as it was begun was not seen by it. */
+	if (round.young || round.begun_at <= idle_since)
+		return round.round_at;
+	return BURROW_FOREVER;
 }

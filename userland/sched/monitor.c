@@ -238,8 +238,8 @@ static void schedtrace(struct burrow_runtime *rt, int64_t now)
 	burrow_print(STDERR_FILENO, "%s]\n", line);
 }
 
-/* How long it may sleep; all idle: until the bell. */
-static int64_t patience(struct burrow_runtime *rt, bool rests,
+/* How long it may sleep; all idle: until the bell, or until @until. */
+static int64_t patience(struct burrow_runtime *rt, bool rests, int64_t until,
 			int64_t idle_since, int64_t now)
 {
 	int64_t ns = PERIOD_NS;
@@ -249,7 +249,10 @@ static int64_t patience(struct burrow_runtime *rt, bool rests,
 	    !READ_ONCE(rt->done) && !rests &&
 	    now - idle_since > 20 * PERIOD_NS) {
 		rt->deep = 1;
-		ns = BURROW_FOREVER;
+		if (until == BURROW_FOREVER)
+			ns = BURROW_FOREVER;
+		else if (until - now > ns)
+			ns = until - now;
 	}
 	pthread_mutex_unlock(&rt->lock);
 	if (rt->config.schedtrace_ns && ns > rt->config.schedtrace_ns)
@@ -261,7 +264,7 @@ void burrow_monitor(void)
 {
 	struct burrow_runtime *rt = &burrow_runtime;
 	int64_t now = rt->started_at, idle_since = now, traced_at = now;
-	int64_t no_thread_since = 0;
+	int64_t no_thread_since = 0, until;
 	uint32_t bell;
 	bool rests;
 
@@ -280,7 +283,6 @@ void burrow_monitor(void)
 			burrow_dump_quit();
 		look_at_all(rt, now);
 		rests = burrow_stack_tidy(rt->pool, now);
-		rests |= burrow_hibernate_some(rt, now);
 		if (rt->config.schedtrace_ns &&
 		    now - traced_at >= rt->config.schedtrace_ns) {
 			traced_at = now;
@@ -288,6 +290,8 @@ void burrow_monitor(void)
 		}
 		if (READ_ONCE(rt->nr_idle) != READ_ONCE(rt->nr_active))
 			idle_since = now;
-		wait_for_bell(bell, patience(rt, rests, idle_since, now));
+		until = burrow_hibernate_some(rt, now, idle_since);
+		wait_for_bell(bell,
+			      patience(rt, rests, until, idle_since, now));
 	}
 }

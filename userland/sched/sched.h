@@ -614,11 +614,13 @@ void goroutine_walk_begin(struct goroutine_walk *walk);
 struct goroutine *goroutine_walk_next(struct goroutine_walk *walk);
 
 /*
- * hibernate.c: by the monitor, every few milliseconds; false: there is nothing to come
- * back for until somebody has run.
+ * hibernate.c: by the monitor, every few milliseconds. @idle_since: since then nothing
+ * has run. When it wants to be called again, burrow_now(); BURROW_FOREVER: not before
+ * somebody has run.
  */
 void burrow_hibernate_open(void);
-bool burrow_hibernate_some(struct burrow_runtime *rt, int64_t now);
+int64_t burrow_hibernate_some(struct burrow_runtime *rt, int64_t now,
+			      int64_t idle_since);
 
 const char *goroutine_reason_name(const struct goroutine *g);
 void goroutine_queue_push(struct goroutine_queue *queue, struct goroutine *g);
