@@ -349,7 +349,8 @@ TEST_ASLEEP(dumps_show_them)
 	CHECK(module_stats().restores - restores < SLEEPERS / 2);
 	CHECK(pread(file, text, sizeof(text) - 1, 0) > 0);
 	CHECK(strstr(text, "sleeper+0x"));
-	CHECK(strstr(text, "burrow_chan_recv+0x"));
+	CHECK(strstr(text, "goroutines [chan receive"));
+	CHECK(strstr(text, "created by start_sleepers+0x"));
 	close(file);
 	for (i = 0; i < SLEEPERS; i++)
 		*shared[i] = i;

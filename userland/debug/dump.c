@@ -101,6 +101,7 @@ struct group {
  * @current:	the caller, if it is a goroutine
  * @from:	where that one called
  * @traces:	stacks of parked goroutines may be walked
+ * @image:	what one of them has saved, while it is
  * @now:	milliseconds since the runtime started
  */
 struct dump {
@@ -115,6 +116,7 @@ struct dump {
 	struct goroutine *current;
 	uintptr_t from;
 	bool traces;
+	struct burrow_stack_image image;
 	uint32_t now;
 };
 
@@ -253,7 +255,7 @@ static void look_at_running(const struct dump *dump, const struct goroutine *g,
 	like->trace = answer->trace;
 }
 
-static void look_at(const struct dump *dump, const struct goroutine *g,
+static void look_at(struct dump *dump, const struct goroutine *g,
 		    struct group *like)
 {
 	like->site = g->site == burrow_runtime.main_fn ? NULL : g->site;
@@ -274,7 +276,9 @@ static void look_at(const struct dump *dump, const struct goroutine *g,
 		like->reason = goroutine_reason_name(g);
 	}
 	if (dump->traces)
-		burrow_trace_parked(&like->trace, g->context);
+		burrow_trace_parked(&like->trace,
+				    burrow_stack_look(&g->stack, g->context,
+						      &dump->image));
 }
 
 /* Those of smallest number are named, in order. */

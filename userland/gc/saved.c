@@ -128,8 +128,10 @@ static void of_arena(struct table *table, burrow_root_fn *fn, void *arg)
 	       (arena->ready + 63UL) / 64 * sizeof(*table->seen));
 	do {
 		from = next;
-		bytes = arena->pool->backend->saved(arena, from, saved.buffer,
-						    BUFFER, &next);
+		bytes = arena->pool->backend->saved(arena, from,
+						    arena->ready - from,
+						    saved.buffer, BUFFER,
+						    &next);
 		if (bytes > 0)
 			look_at(table, bytes, fn, arg);
 	} while (bytes >= 0 && next > from && next < arena->ready);

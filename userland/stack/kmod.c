@@ -217,13 +217,14 @@ static int64_t kmod_hibernate(struct burrow_stack_arena *arena,
 }
 
 static int64_t kmod_saved(struct burrow_stack_arena *arena, uint64_t from,
-			  void *buffer, size_t bytes, uint64_t *next)
+			  uint64_t n, void *buffer, size_t bytes,
+			  uint64_t *next)
 {
 	struct burrow_saved saved = {
 		.size = sizeof(saved),
 		.arena = arena->number,
 		.first = from,
-		.slots = arena->ready - from,
+		.slots = n,
 		.buffer = (uintptr_t)buffer,
 		.bytes = bytes,
 	};

@@ -138,9 +138,9 @@ struct burrow_stack_report {
  *		their memory, until somebody touches them; compares the word as
  *		@checks says. Fills the results; bytes of memory that went, or
  *		negative errno. NULL where no kernel could have it
- * @saved:	records of what is saved of hibernated slots from @from on, struct
- *		burrow_saved_slot and the bytes, into @buffer; sets @next to the
- *		first slot that was not looked at. Bytes, or negative errno
+ * @saved:	records of what is saved of hibernated slots among @n from @from on,
+ *		struct burrow_saved_slot and the bytes, into @buffer; sets @next to
+ *		the first slot that was not looked at. Bytes, or negative errno
  * @prefault:	map that much at the upper end of a slot at once; no more than
  *		a hint
  * @resident:	bytes of memory that a slot has now, or negative errno
@@ -167,7 +167,8 @@ struct burrow_stack_backend {
 			     struct burrow_hibernate_entry *entries,
 			     uint32_t n);
 	int64_t (*saved)(struct burrow_stack_arena *arena, uint64_t from,
-			 void *buffer, size_t bytes, uint64_t *next);
+			 uint64_t n, void *buffer, size_t bytes,
+			 uint64_t *next);
 	void (*prefault)(struct burrow_stack_arena *arena, uint32_t slot,
 			 size_t bytes);
 	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t slot);
@@ -304,6 +305,21 @@ int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
  */
 int64_t burrow_stack_hibernate(const struct burrow_stack *stacks,
 			       const size_t *live, uint32_t n);
+
+/**
+ * struct burrow_stack_image - room for what is saved of a stack
+ * @words:	struct burrow_saved_slot and the bytes
+ */
+struct burrow_stack_image {
+	uint64_t words[BURROW_SAVED_MIN / sizeof(uint64_t)];
+};
+
+/*
+ * Where what was at @context, in a stack that nobody runs on, can be looked at: in a
+ * copy in @image if the stack hibernates, else where it is.
+ */
+void *burrow_stack_look(const struct burrow_stack *stack, void *context,
+			struct burrow_stack_image *image);
 
 /* Tries a backend as far as a stack that was written to and a guard that held. */
 void burrow_stack_probe(const struct burrow_stack_backend *backend,
