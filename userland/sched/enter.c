@@ -10,12 +10,16 @@
 #define _GNU_SOURCE
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../debug/print.h"
 #include "runq.h"
 #include "sched.h"
+
+#define LOOKS \
+	1000 /* at whether we were caught, and who looks has come that far */
 
 void burrow_enter_refuse(const char *call)
 {
@@ -80,11 +84,32 @@ static struct burrow_thread *queue_up(struct burrow_thread *self)
 	return burrow_switch_to_loop(self, AFTER_CALL);
 }
 
+/*
+ * Who wants our processor looks whether we are inside, and in a loop of calls we would
+ * be each time, for we came because of the bit. So we go out until it has looked.
+ */
+static void let_be_caught(struct burrow_thread *self)
+{
+	int i;
+
+	burrow_leave(self);
+	for (i = 0; i < LOOKS; i++) {
+		if (!(__atomic_load_n(&self->attention, __ATOMIC_ACQUIRE) &
+		      ATTENTION_LOST) ||
+		    !READ_ONCE(self->proc))
+			return;
+		sched_yield();
+	}
+}
+
 struct burrow_thread *burrow_enter_slow(struct burrow_thread *self,
 					const char *call)
 {
 	uint32_t attention;
 
+	if (__atomic_load_n(&self->attention, __ATOMIC_ACQUIRE) &
+	    ATTENTION_LOST)
+		let_be_caught(self);
 	burrow_reenter(self);
 	attention = __atomic_load_n(&self->attention, __ATOMIC_ACQUIRE);
 	if (attention & ATTENTION_BLOCKING)

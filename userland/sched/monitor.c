@@ -146,7 +146,7 @@ static void take_processor(struct burrow_runtime *rt, struct burrow_proc *proc)
 		return;
 	}
 	rt->away++;
-	t->proc = NULL;
+	WRITE_ONCE(t->proc, NULL);
 	WRITE_ONCE(proc->thread, NULL);
 	burrow_proc_man(proc);
 }
