@@ -36,7 +36,8 @@ static int dump_all(void *arg)
 	line = __LINE__ + 1;
 	burrow_go_opts(&o, sleeper, arg);
 	burrow_go(receiver, arg);
-	burrow_sleep(20 * MS);
+	/* They come to where they wait on an emulated machine, too. */
+	burrow_sleep(500 * MS);
 	fprintf(stderr, "spawned at %d\n", line);
 	return burrow_dump(STDERR_FILENO);
 }
