@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 
-#include "runtime.h"
+#include "sync.h"
 
 static struct burrow_chan *never;
 static int receivers;
@@ -36,8 +36,7 @@ static int dump_all(void *arg)
 	line = __LINE__ + 1;
 	burrow_go_opts(&o, sleeper, arg);
 	burrow_go(receiver, arg);
-	/* They come to where they wait on an emulated machine, too. */
-	burrow_sleep(500 * MS);
+	settle();
 	fprintf(stderr, "spawned at %d\n", line);
 	return burrow_dump(STDERR_FILENO);
 }

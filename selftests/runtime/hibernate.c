@@ -259,9 +259,8 @@ static void holder(void *arg)
 	burrow_keep_alive(t);
 }
 
-TEST_ASLEEP(their_objects_live)
+static void start_holders(struct secret *secrets)
 {
-	static struct secret secrets[MANY];
 	int i, before = asleep();
 
 	here = 0;
@@ -272,6 +271,13 @@ TEST_ASLEEP(their_objects_live)
 	while (get(&here) < MANY)
 		burrow_sleep(MS);
 	CHECK(fall_asleep(before, MANY));
+}
+
+TEST_ASLEEP(their_objects_live)
+{
+	static struct secret secrets[MANY];
+
+	start_holders(secrets);
 	CHECK(count_living(secrets) == MANY);
 	CHECK(count_living(secrets) == MANY);
 	wake_sleepers();
@@ -281,17 +287,10 @@ TEST_ASLEEP(their_objects_live)
 TEST_ASLEEP(a_collection_wakes_nobody)
 {
 	static struct secret secrets[MANY];
-	int i, before = asleep();
 	uint64_t restores;
+	int i;
 
-	here = 0;
-	wrong = 0;
-	gate = burrow_chan_new(0, 0);
-	for (i = 0; i < MANY; i++)
-		CHECK(burrow_go(holder, &secrets[i]) == 0);
-	while (get(&here) < MANY)
-		burrow_sleep(MS);
-	CHECK(fall_asleep(before, MANY));
+	start_holders(secrets);
 	restores = module_stats().restores;
 	for (i = 0; i < 3; i++)
 		collect();
