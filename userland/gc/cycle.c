@@ -417,6 +417,7 @@ static bool stop(struct state *s, const char *why, void (*fn)(void *arg))
 	BURROW_PROBE(gc_stw_begin, c->number, burrow_probe_text(why));
 	burrow_roots_lock();
 	workers_cpu(c);
+	burrow_stacks_warm();
 	from = burrow_now();
 	cpu = cpu_now();
 	stopped = burrow_stop_try(s->self, ns, fn, s);

@@ -46,10 +46,11 @@ extern struct burrow_roots_count burrow_roots_count;
 /*
  * stacks.c: of goroutines and of threads, registers included. caller: by the
  * thread that called burrow_run(), for as long as it does not return;
- * prepare: before a stop.
+ * prepare, warm: before a stop, the latter last of all.
  */
 void burrow_stacks_caller(void);
 void burrow_stacks_prepare(void);
+void burrow_stacks_warm(void);
 void burrow_stacks_each(burrow_root_fn *fn, void *arg);
 
 #endif /* BURROW_ROOTS_H */
