@@ -172,12 +172,27 @@ static void check_caches(struct burrow_heap *heap)
 	abort();
 }
 
+/* A walk of what may have been written passes such parts over. */
+static void check_parts(struct burrow_heap *heap)
+{
+	const void *span = burrow_heap_not_in_part(heap);
+
+	if (!span)
+		return;
+	burrow_print(
+		STDERR_FILENO,
+		"burrow: gcverify: span %lx has marks, and its part of the heap has none\n",
+		(unsigned long)span);
+	abort();
+}
+
 void burrow_verify(struct burrow_heap *heap)
 {
 	struct oracle o = { .heap = heap };
 	size_t count;
 
 	check_caches(heap);
+	check_parts(heap);
 	grow(&o, ROOM_FIRST);
 	burrow_roots_each(root, &o);
 	burrow_weak_roots(root, &o);

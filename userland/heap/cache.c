@@ -269,6 +269,8 @@ static void run_keep(struct burrow_heap_cache *cache, struct burrow_run *run)
 {
 	char *cur = __atomic_load_n(&run->cur, __ATOMIC_RELAXED);
 
+	burrow_part_mark(cache->heap->parts,
+			 burrow_page_number(cache->heap, run->span->start));
 	bits_set(cache->heap->marks, run->span->bits,
 		 (cur - run->span->start) / run->size,
 		 (run->end - cur) / run->size);

@@ -83,6 +83,8 @@ bool burrow_tables_ready(struct burrow_heap *heap, char *start, size_t pages)
 	       burrow_table_ready(heap->spans, low * SPANS_ENTRY,
 				  high * SPANS_ENTRY) &&
 	       burrow_table_ready(heap->old, low, high) &&
+	       burrow_table_ready(heap->parts, low / BURROW_HEAP_PART,
+				  high / BURROW_HEAP_PART + 1) &&
 	       burrow_table_ready(heap->armed, low, high);
 }
 
@@ -99,6 +101,7 @@ static void tables_close(struct burrow_heap *heap)
 	table_unmap(heap->pages, pages * sizeof(*heap->pages));
 	table_unmap(heap->spans, pages * SPANS_ENTRY);
 	table_unmap(heap->old, pages);
+	table_unmap(heap->parts, pages / BURROW_HEAP_PART + 1);
 	table_unmap(heap->armed, pages);
 	table_unmap(heap->bits, pages * BITS_WORDS * 16);
 }
@@ -111,10 +114,11 @@ static int tables_open(struct burrow_heap *heap)
 	heap->pages = large_table_map(pages * sizeof(*heap->pages), PROT_READ);
 	heap->spans = large_table_map(pages * SPANS_ENTRY, PROT_NONE);
 	heap->old = large_table_map(pages, PROT_NONE);
+	heap->parts = large_table_map(pages / BURROW_HEAP_PART + 1, PROT_NONE);
 	heap->armed = large_table_map(pages, PROT_NONE);
 	heap->bits = large_table_map(pages * BITS_WORDS * 16, PROT_NONE);
-	if (heap->pages && heap->spans && heap->old && heap->armed &&
-	    heap->bits)
+	if (heap->pages && heap->spans && heap->old && heap->parts &&
+	    heap->armed && heap->bits)
 		return 0;
 	tables_close(heap);
 	return -ENOMEM;

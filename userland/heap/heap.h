@@ -197,6 +197,9 @@ void burrow_heap_mark_caches(struct burrow_heap *heap);
  */
 const void *burrow_heap_not_kept(struct burrow_heap *heap);
 
+/* gcverify: a span with marks, while its part is said to have none; or NULL. */
+const void *burrow_heap_not_in_part(struct burrow_heap *heap);
+
 /*
  * Sweeps about @bytes of spans. False: nothing was left. From any thread; several
  * may do it at once, also while marking begins (nothing is left then).

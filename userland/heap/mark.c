@@ -208,6 +208,7 @@ grey_large(struct burrow_marker *m, size_t number, union burrow_page page)
 
 	if (!set_mark(burrow_bits_word(heap->marks, page.bits, 0), 1))
 		return;
+	burrow_part_mark(heap->parts, burrow_page_number(heap, span->start));
 	m->bytes += span->pages << BURROW_HEAP_SHIFT;
 	if (page.bin != BURROW_BIN_LARGE + BURROW_PLAIN)
 		push(m, entry_of(span->start, page.bin));
@@ -222,6 +223,7 @@ grey_large(struct burrow_marker *m, size_t number, union burrow_page page)
  * @infos:	of bins
  * @allocs:	of the heap
  * @marks:	of the heap
+ * @parts:	of the heap
  *
  * A copy: the compiler can't know that setting a mark changes none of it.
  */
@@ -233,6 +235,7 @@ struct view {
 	const struct burrow_bin_info *infos;
 	uint64_t *allocs;
 	uint64_t *marks;
+	uint8_t *parts;
 };
 
 static inline struct view view_of(struct burrow_marker *m)
@@ -247,6 +250,7 @@ static inline struct view view_of(struct burrow_marker *m)
 		.infos = burrow_bin_infos,
 		.allocs = heap->allocs,
 		.marks = heap->marks,
+		.parts = heap->parts,
 	};
 }
 
@@ -282,6 +286,7 @@ grey(const struct view v, uintptr_t word, bool exact)
 	if (!set_mark(burrow_bits_word(v.marks, page.bits, index),
 		      1UL << index % 64))
 		return;
+	burrow_part_mark(v.parts, (offset >> BURROW_HEAP_SHIFT) - page.back);
 	v.m->bytes += info->size;
 	if (info->kind != BURROW_PLAIN)
 		push(v.m, (word - in + index * info->size) |

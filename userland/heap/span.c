@@ -170,6 +170,7 @@ void burrow_span_free(struct burrow_heap *heap, struct burrow_span *span)
 
 	assert(!heap->marking);
 	burrow_holes_forget(heap, span);
+	burrow_span_age(heap, span, false);
 	for (i = 0; i < span->pages; i++)
 		__atomic_store_n(&heap->pages[number + i].all, 0,
 				 __ATOMIC_RELAXED);

@@ -207,6 +207,7 @@ struct burrow_bin {
 	struct burrow_span_list unswept;
 };
 
+#define BURROW_HEAP_PART 64UL /* pages */
 #define BURROW_BITS_SIZES 5 /* 1, 2, 4, 8, 16 words */
 
 /**
@@ -321,8 +322,10 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  * @bytes:	of both
  * @pages:	entry of each page
  * @spans:	span of each page; of free runs, of the first and the last one
- * @old:	of each span's first page: something in it has lived through a
- *		cycle. A hint, of the owner
+ * @old:	of each page: something in its span has lived through a cycle. A
+ *		hint, of the owner
+ * @parts:	of each BURROW_HEAP_PART pages: something is marked, or was when
+ *		the last full cycle began, in a span that begins there
  * @armed:	of each page: it may be write-protected. The collector's
  * @bits:	words of the bitmaps, in pairs
  * @allocs:	the word of each pair that says what is allocated, every other one
@@ -369,6 +372,7 @@ struct burrow_heap {
 	union burrow_page *pages;
 	struct burrow_span **spans;
 	uint8_t *old;
+	uint8_t *parts;
 	uint8_t *armed;
 	uint64_t *bits;
 	uint64_t *allocs;
@@ -545,8 +549,21 @@ static inline bool burrow_span_is_dense(uint32_t lives, uint32_t count)
 static inline void burrow_span_age(struct burrow_heap *heap,
 				   const struct burrow_span *span, bool old)
 {
-	__atomic_store_n(&heap->old[burrow_page_number(heap, span->start)], old,
-			 __ATOMIC_RELAXED);
+	uint8_t *first = &heap->old[burrow_page_number(heap, span->start)];
+	size_t i;
+
+	for (i = 0; i < span->pages; i++)
+		__atomic_store_n(&first[i], old, __ATOMIC_RELAXED);
+}
+
+/* Something is marked in the span whose first page is @number. */
+static inline void burrow_part_mark(uint8_t *parts, size_t number)
+{
+	uint8_t *part = &parts[number / BURROW_HEAP_PART];
+
+	/* Others read it: no more writes than it takes. */
+	if (burrow_unlikely(!__atomic_load_n(part, __ATOMIC_RELAXED)))
+		__atomic_store_n(part, 1, __ATOMIC_RELAXED);
 }
 
 static inline union burrow_page burrow_page_of(const struct burrow_heap *heap,

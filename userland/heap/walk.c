@@ -221,15 +221,17 @@ static bool has_marks(struct burrow_heap *heap, union burrow_page page,
 	return false;
 }
 
-/* Pages of the span that begins at page @number, none past @end. */
+/* Pages of a span from page @number on, none past @end. */
 static size_t span_pages(struct burrow_heap *heap, size_t number, size_t end,
 			 union burrow_page page)
 {
 	size_t n = burrow_bin_infos[page.bin].pages;
 
 	/* It may have come into being since the walk began. */
-	if (n)
+	if (n) {
+		n -= page.back;
 		return n < end - number ? n : end - number;
+	}
 	for (n = 1; number + n < end; n++) {
 		union burrow_page next = burrow_page_of(heap, number + n);
 
@@ -285,6 +287,36 @@ static bool is_in_part(struct burrow_heap *heap, enum burrow_heap_part part,
 	       has_marks(heap, page, burrow_bin_infos[page.bin].words);
 }
 
+#define AT_ONCE 8UL /* pages */
+#define ALL_OLD 0x0101010101010101UL
+
+typedef uint64_t __attribute__((may_alias)) old_pages;
+
+/*
+ * Pages from @number on that are all @in the part, or none of them is, which can be told
+ * without a look at their spans. 0: one must look. Where they end may be in the middle of
+ * a span.
+ */
+static size_t pages_at_once(const struct burrow_heap *heap,
+			    enum burrow_heap_part part, size_t number,
+			    size_t end, bool *in)
+{
+	old_pages old;
+
+	if (part & ~BURROW_HEAP_BOTH || number % AT_ONCE ||
+	    end - number < AT_ONCE)
+		return 0;
+	old = __atomic_load_n((const old_pages *)(heap->old + number),
+			      __ATOMIC_RELAXED);
+	*in = old && part & BURROW_HEAP_OLD;
+	if (old == ALL_OLD)
+		return AT_ONCE;
+	if (old || __atomic_load_n(&heap->parts[number / BURROW_HEAP_PART],
+				   __ATOMIC_RELAXED))
+		return 0;
+	return AT_ONCE;
+}
+
 static void forget(const struct burrow_heap *heap, union burrow_page page)
 {
 	uint32_t words = burrow_bin_infos[page.bin].words, i;
@@ -311,6 +343,10 @@ void burrow_heap_forget(struct burrow_heap *heap)
 		number = burrow_page_number(heap, heap->half[i].base);
 		end = number +
 		      __atomic_load_n(&heap->half[i].top, __ATOMIC_ACQUIRE);
+		if (end > number)
+			memset(heap->parts + number / BURROW_HEAP_PART, 0,
+			       (end - 1) / BURROW_HEAP_PART + 1 -
+				       number / BURROW_HEAP_PART);
 		for (; number < end; number += n) {
 			n = 1;
 			page = burrow_page_of(heap, number);
@@ -320,6 +356,24 @@ void burrow_heap_forget(struct burrow_heap *heap)
 			n = span_pages(heap, number, end, page);
 		}
 	}
+}
+
+const void *burrow_heap_not_in_part(struct burrow_heap *heap)
+{
+	size_t end = heap->half[0].top, number, n;
+	union burrow_page page;
+
+	for (number = 0; number < end; number += n) {
+		n = 1;
+		page = burrow_page_of(heap, number);
+		if (!page.bin)
+			continue;
+		if (!heap->parts[number / BURROW_HEAP_PART] &&
+		    has_marks(heap, page, burrow_bin_infos[page.bin].words))
+			return heap->base + (number << BURROW_HEAP_SHIFT);
+		n = span_pages(heap, number, end, page);
+	}
+	return NULL;
 }
 
 void burrow_heap_tracked_used(struct burrow_heap *heap,
@@ -332,6 +386,17 @@ void burrow_heap_tracked_used(struct burrow_heap *heap,
 		fn(heap->base, heap->base + (end << BURROW_HEAP_SHIFT), arg);
 }
 
+/* Pages of one span from @number on, or one page. */
+static size_t look_at(struct burrow_heap *heap, enum burrow_heap_part part,
+		      size_t number, size_t end, bool *in)
+{
+	union burrow_page page = burrow_page_of(heap, number);
+	size_t n = page.bin ? span_pages(heap, number, end, page) : 1;
+
+	*in = is_in_part(heap, part, number, n, page);
+	return n;
+}
+
 /*
  * Spans come and go meanwhile; the table of pages can be read at any time. That
  * of old ones is looked at first, which saves the marks of most.
@@ -342,14 +407,13 @@ void burrow_heap_tracked(struct burrow_heap *heap, enum burrow_heap_part part,
 {
 	size_t end = __atomic_load_n(&heap->half[0].top, __ATOMIC_ACQUIRE);
 	size_t number, n, from = 0, to = 0;
-	union burrow_page page;
+	bool in;
 
 	for (number = 0; number < end; number += n) {
-		n = 1;
-		page = burrow_page_of(heap, number);
-		if (page.bin)
-			n = span_pages(heap, number, end, page);
-		if (!is_in_part(heap, part, number, n, page))
+		n = pages_at_once(heap, part, number, end, &in);
+		if (!n)
+			n = look_at(heap, part, number, end, &in);
+		if (!in)
 			continue;
 		if (number != to && to > from)
 			fn(heap->base + (from << BURROW_HEAP_SHIFT),
