@@ -66,13 +66,15 @@ static void burrow_vma_count(struct vm_area_struct *vma)
 	}
 }
 
-/* An owner's mapping is gone; mmap_lock is held, or the mm is dying. */
-static void burrow_vma_uncount(struct vm_area_struct *vma)
+/*
+ * An owner's mapping that @counter counted is gone; mmap_lock is held, or the mm
+ * is dying.
+ */
+static void burrow_arena_uncount(struct burrow_arena *arena, atomic_t *counter)
 {
-	struct burrow_arena *arena = vma->vm_private_data;
 	struct burrow_context *ctx = arena->ctx;
 
-	if (atomic_dec_and_test(burrow_vma_counter(vma))) {
+	if (atomic_dec_and_test(counter)) {
 		down_write(&arena->life);
 		if (!atomic_read(&arena->owner_maps))
 			burrow_block_free_all(arena);
@@ -85,6 +87,31 @@ static void burrow_vma_uncount(struct vm_area_struct *vma)
 		burrow_dump_close(ctx);
 		burrow_pool_drain(ctx);
 	}
+}
+
+/**
+ * burrow_arena_hold() - do as if there were one more mapping of an arena
+ * @arena:	the owner has one
+ *
+ * Context: mmap_lock held for writing, so that it still has.
+ */
+void burrow_arena_hold(struct burrow_arena *arena)
+{
+	atomic_inc(&arena->maps);
+	atomic_inc(&arena->owner_maps);
+	atomic_inc(&arena->ctx->owner_maps);
+}
+
+/**
+ * burrow_arena_unhold() - and no longer
+ * @arena:	emptied if that was the last one
+ *
+ * Context: mmap_lock held.
+ */
+void burrow_arena_unhold(struct burrow_arena *arena)
+{
+	burrow_arena_uncount(arena, &arena->owner_maps);
+	atomic_dec(&arena->maps);
 }
 
 /*
@@ -109,8 +136,9 @@ static void burrow_vma_close(struct vm_area_struct *vma)
 {
 	struct burrow_arena *arena = vma->vm_private_data;
 
+	burrow_pgtable_closed(arena->ctx);
 	if (burrow_vma_is_owner(vma))
-		burrow_vma_uncount(vma);
+		burrow_arena_uncount(arena, burrow_vma_counter(vma));
 	/* Last: from here on burrow_arena_destroy() may free the arena. */
 	atomic_dec(&arena->maps);
 }
@@ -226,6 +254,7 @@ int burrow_arena_mmap(struct burrow_context *ctx, struct vm_area_struct *vma)
 		WRITE_ONCE(arena->base,
 			   vma->vm_start - ((vma->vm_pgoff & BURROW_WINDOW_MASK)
 					    << PAGE_SHIFT));
+	burrow_pgtable_mapped(ctx);
 	err = 0;
 out:
 	mutex_unlock(&ctx->lock);
@@ -262,6 +291,36 @@ struct vm_area_struct *burrow_arena_vma(struct burrow_arena *arena,
 		return hint;
 	hint = find_vma(arena->ctx->mm, addr);
 	return burrow_vma_has(hint, arena, page) ? hint : NULL;
+}
+
+/* What burrow_arena_mmap() makes of what the contract says to ask for. */
+#define BURROW_VMA_PLAIN                                             \
+	(VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_SHARED | \
+	 VM_MAYSHARE | VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTCOPY |   \
+	 VM_SEQ_READ)
+
+/**
+ * burrow_arena_is_plain() - is a mapping as one made anew would be?
+ * @arena:	the arena
+ * @vma:	a mapping of the owner's, of whatever
+ * @addr:	an address
+ * @page:	of the arena, that should be there
+ *
+ * Return: whether it is a mapping of @arena, with @page at @addr, and with no flag but
+ * those it began with; those that mean nothing here do not count.
+ */
+bool burrow_arena_is_plain(struct burrow_arena *arena,
+			   struct vm_area_struct *vma, unsigned long addr,
+			   unsigned long page)
+{
+	vm_flags_t plain = BURROW_VMA_PLAIN;
+
+	if (!(arena->flags & BURROW_ARENA_DUMP))
+		plain |= VM_DONTDUMP;
+	return vma->vm_start <= addr && burrow_vma_has(vma, arena, page) &&
+	       vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT) ==
+		       arena->window + page &&
+	       (vma->vm_flags & ~(VM_SOFTDIRTY | VM_NORESERVE)) == plain;
 }
 
 static u64 burrow_arena_default_guard(u64 stride)

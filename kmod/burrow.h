@@ -12,6 +12,7 @@
  *
  * Lock order, outermost first:
  *
+ *	remap->lock			mutex: a range is mapped over itself
  *	mmap_lock or the VMA's lock	(held by the core in ->fault, ->mmap,
  *					 ->open and ->close; read, in trim)
  *	  context->lock			which arenas exist
@@ -100,6 +101,7 @@ struct burrow_counters {
 	u64 hibernates;
 	u64 restores;
 	u64 hibernate_races;
+	u64 pgtable_bytes;
 	u64 overflows;
 	u64 limits;
 	u64 nomem;
@@ -174,6 +176,33 @@ struct burrow_store {
 };
 
 /**
+ * struct burrow_remap - a range of an arena that is mapped over itself
+ * @lock:	held by whoever does that; the rest is theirs
+ * @task:	who they are, while they are in the core; others compare it with
+ *		themselves
+ * @arena:	held by them
+ * @first:	page
+ * @addr:	where that is
+ * @bytes:	whole blocks
+ * @held:	the arena counts as mapped
+ * @torn:	a mapping was closed: there may be a hole
+ * @before:	bytes of page tables of the mm when it began
+ * @freed:	how many fewer there were when it was done
+ */
+struct burrow_remap {
+	struct mutex lock;
+	struct task_struct *task;
+	struct burrow_arena *arena;
+	unsigned long first;
+	unsigned long addr;
+	unsigned long bytes;
+	bool held;
+	bool torn;
+	unsigned long before;
+	unsigned long freed;
+};
+
+/**
  * struct burrow_context - one open of the device
  * @mm:		the owner, held by mmgrab(); immutable
  * @pid:	its process id for events; immutable
@@ -187,6 +216,7 @@ struct burrow_store {
  * @pool:	its own lock
  * @lazies:	their own lock
  * @store:	its own lock
+ * @remap:	its own lock
  * @dump_page:	for core dumps; appears once and goes with the last mapping
  * @dumped:	page offset that it was mapped at last; the dumper's
  * @shrinker:	immutable after open
@@ -206,6 +236,7 @@ struct burrow_context {
 	struct burrow_pool pool;
 	struct burrow_lazies lazies;
 	struct burrow_store store;
+	struct burrow_remap remap;
 	struct page *dump_page;
 	pgoff_t dumped;
 	struct burrow_shrinker shrinker;
@@ -260,6 +291,9 @@ struct burrow_lazy {
 /**
  * struct burrow_block - what an arena owns in 2 MiB, or in a slot if larger
  * @lock:	protects @stacks, @pages and that @lazy appears once
+ * @tables:	stack arena: pages were mapped since its page tables were given back;
+ *		set under @lock and a lock of the mapping, cleared under mmap_lock held
+ *		for writing, read without one as a hint
  * @dirty:	a bit for each page written behind the hardware's back or
  *		unmapped dirty since the last harvest; atomic
  * @mask:	of page numbers in the block; immutable
@@ -271,6 +305,7 @@ struct burrow_lazy {
  */
 struct burrow_block {
 	struct mutex lock;
+	bool tables;
 	unsigned long *dirty;
 	unsigned long mask;
 	struct burrow_lazy *lazy;
@@ -348,6 +383,11 @@ void burrow_arena_release_all(struct burrow_context *ctx);
 struct vm_area_struct *burrow_arena_vma(struct burrow_arena *arena,
 					unsigned long page,
 					struct vm_area_struct *hint);
+bool burrow_arena_is_plain(struct burrow_arena *arena,
+			   struct vm_area_struct *vma, unsigned long addr,
+			   unsigned long page);
+void burrow_arena_hold(struct burrow_arena *arena);
+void burrow_arena_unhold(struct burrow_arena *arena);
 int burrow_arena_mmap(struct burrow_context *ctx, struct vm_area_struct *vma);
 
 /* block.c */
@@ -414,6 +454,14 @@ void burrow_dump_close(struct burrow_context *ctx);
 
 /* saved.c */
 long burrow_saved(struct burrow_context *ctx, struct burrow_saved *args);
+
+/* pgtable.c */
+long burrow_pgtables(struct burrow_context *ctx, struct file *file,
+		     struct burrow_pgtables *args);
+unsigned long burrow_pgtable_area(struct burrow_context *ctx,
+				  unsigned long addr);
+void burrow_pgtable_closed(struct burrow_context *ctx);
+void burrow_pgtable_mapped(struct burrow_context *ctx);
 
 /* heap.c */
 vm_fault_t burrow_heap_fault(struct burrow_arena *arena, struct vm_fault *vmf);

@@ -8,6 +8,7 @@
 
 #include <linux/list_lru.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/version.h>
@@ -75,6 +76,20 @@ static inline bool burrow_fault_on_marker(struct vm_fault *vmf)
 #else
 	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
 	       !pte_none(vmf->orig_pte);
+#endif
+}
+
+/* Where the core would map a file that does not care. */
+static inline unsigned long
+burrow_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+		     unsigned long pgoff, unsigned long flags)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+	return current->mm->get_unmapped_area(file, addr, len, pgoff, flags);
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
+#else
+	return mm_get_unmapped_area(file, addr, len, pgoff, flags);
 #endif
 }
 

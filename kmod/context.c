@@ -23,7 +23,8 @@
 
 #define BURROW_FEATURES                                                      \
 	(BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP | BURROW_FEATURE_DIRTY | \
-	 BURROW_FEATURE_LAZY | BURROW_FEATURE_HIBERNATE)
+	 BURROW_FEATURE_LAZY | BURROW_FEATURE_HIBERNATE |                    \
+	 BURROW_FEATURE_PGTABLES)
 
 /* Mounted while there are contexts: a mount holds the module. */
 static struct vfsmount *burrow_mount;
@@ -116,6 +117,7 @@ static int burrow_context_open(struct inode *inode, struct file *file)
 	ctx->mm = current->mm;
 	ctx->pid = task_tgid_nr(current);
 	mutex_init(&ctx->lock);
+	mutex_init(&ctx->remap.lock);
 	spin_lock_init(&ctx->pool.lock);
 	burrow_lazy_open(ctx);
 	burrow_store_open(ctx);
@@ -181,6 +183,15 @@ static int burrow_context_mmap(struct file *file, struct vm_area_struct *vma)
 	return burrow_arena_mmap(ctx, vma);
 }
 
+static unsigned long burrow_context_area(struct file *file, unsigned long addr,
+					 unsigned long len, unsigned long pgoff,
+					 unsigned long flags)
+{
+	unsigned long ours = burrow_pgtable_area(file->private_data, addr);
+
+	return ours ?: burrow_unmapped_area(file, addr, len, pgoff, flags);
+}
+
 static long burrow_context_version(struct burrow_context *ctx,
 				   struct burrow_version *args)
 {
@@ -222,6 +233,7 @@ union burrow_args {
 	struct burrow_context_stats stats;
 	struct burrow_hibernate hibernate;
 	struct burrow_saved saved;
+	struct burrow_pgtables pgtables;
 };
 
 struct burrow_call {
@@ -255,11 +267,15 @@ static const struct burrow_call burrow_calls[] = {
 	[_IOC_NR(BURROW_IOC_HIBERNATE)] = { .size = sizeof(
 						    struct burrow_hibernate) },
 	[_IOC_NR(BURROW_IOC_SAVED)] = { .size = sizeof(struct burrow_saved) },
+	[_IOC_NR(BURROW_IOC_PGTABLES)] = { .size = sizeof(
+						   struct burrow_pgtables) },
 };
 
-static long burrow_context_call(struct burrow_context *ctx, unsigned int nr,
+static long burrow_context_call(struct file *file, unsigned int nr,
 				union burrow_args *args)
 {
+	struct burrow_context *ctx = file->private_data;
+
 	switch (nr) {
 	case _IOC_NR(BURROW_IOC_VERSION):
 		return burrow_context_version(ctx, &args->version);
@@ -288,6 +304,8 @@ static long burrow_context_call(struct burrow_context *ctx, unsigned int nr,
 		return burrow_hibernate(ctx, &args->hibernate);
 	case _IOC_NR(BURROW_IOC_SAVED):
 		return burrow_saved(ctx, &args->saved);
+	case _IOC_NR(BURROW_IOC_PGTABLES):
+		return burrow_pgtables(ctx, file, &args->pgtables);
 	}
 	return -ENOTTY;
 }
@@ -325,7 +343,7 @@ static long burrow_context_ioctl(struct file *file, unsigned int cmd,
 	if (args.flags & ~call->flags)
 		return -EINVAL;
 
-	ret = burrow_context_call(ctx, nr, &args);
+	ret = burrow_context_call(file, nr, &args);
 	if (copy_to_user(user, &args, min(size, call->size)) && !ret)
 		ret = -EFAULT;
 	return ret;
@@ -336,6 +354,7 @@ const struct file_operations burrow_context_fops = {
 	.open = burrow_context_open,
 	.release = burrow_context_release,
 	.mmap = burrow_context_mmap,
+	.get_unmapped_area = burrow_context_area,
 	.unlocked_ioctl = burrow_context_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };

@@ -332,6 +332,7 @@ vm_fault_t burrow_stack_fault(struct burrow_arena *arena, struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 
 	mutex_lock(&g.block->lock);
+	WRITE_ONCE(g.block->tables, true);
 	g.stack = &g.block->stacks[burrow_block_slot(arena, slot)];
 	ret = burrow_stack_touch(&g, slot);
 	mutex_unlock(&g.block->lock);

@@ -73,6 +73,7 @@ void burrow_stats_fill(struct burrow_context *ctx,
 	args->hibernates = sum.hibernates;
 	args->restores = sum.restores;
 	args->hibernate_races = sum.hibernate_races;
+	args->pgtable_bytes = sum.pgtable_bytes;
 }
 
 static int burrow_view_show(struct seq_file *seq, void *v)
@@ -105,6 +106,7 @@ static int burrow_view_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "hibernates %llu\n", stats.hibernates);
 	seq_printf(seq, "restores %llu\n", stats.restores);
 	seq_printf(seq, "hibernate_races %llu\n", stats.hibernate_races);
+	seq_printf(seq, "pgtable_bytes %llu\n", stats.pgtable_bytes);
 	seq_printf(seq, "overflows %llu\n", stats.overflows);
 	seq_printf(seq, "limits %llu\n", stats.limits);
 	seq_printf(seq, "nomem %llu\n", stats.nomem);

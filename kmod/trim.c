@@ -148,6 +148,7 @@ static void burrow_trim_unmap(struct burrow_arena *arena,
 
 /* Map what a slot of a run kept; a failure costs a fault later, no more. */
 static void burrow_trim_remap(struct burrow_trimming *t,
+			      struct burrow_block *block,
 			      const struct burrow_stack *stack, u64 slot)
 {
 	struct burrow_arena *arena = t->arena;
@@ -163,6 +164,7 @@ static void burrow_trim_remap(struct burrow_trimming *t,
 		return;
 	n = burrow_stack_collect(stack, stack->pages - 1, pages,
 				 ARRAY_SIZE(pages));
+	WRITE_ONCE(block->tables, true);
 	burrow_block_insert(t->vma, arena->window + page, pages, n);
 }
 
@@ -189,7 +191,7 @@ static void burrow_trim_settle(struct burrow_trimming *t,
 	t->bytes += entry->result;
 	burrow_count(arena->ctx, trims, 1);
 	if (remap)
-		burrow_trim_remap(t, stack, entry->slot);
+		burrow_trim_remap(t, block, stack, entry->slot);
 	burrow_tell(burrow_stack_trim, arena, entry->slot,
 		    burrow_stack_goroutine(arena, entry->slot), before,
 		    stack->pages);

@@ -45,6 +45,7 @@ union any {
 	struct burrow_context_stats stats;
 	struct burrow_hibernate hibernate;
 	struct burrow_saved saved;
+	struct burrow_pgtables pgtables;
 	char bytes[PAGE];
 };
 
@@ -147,6 +148,14 @@ static const struct known_call calls[] = {
 	  0,
 	  { ZERO(burrow_saved, pad), ZERO(burrow_saved, done),
 	    ZERO(burrow_saved, count), ZERO(burrow_saved, next) } },
+	{ "pgtables",
+	  BURROW_IOC_PGTABLES,
+	  sizeof(struct burrow_pgtables),
+	  sizeof(struct burrow_pgtables),
+	  0,
+	  0,
+	  { ZERO(burrow_pgtables, pad), ZERO(burrow_pgtables, bytes),
+	    ZERO(burrow_pgtables, resident) } },
 };
 
 /* A call that is right in every way. */
@@ -199,6 +208,11 @@ static void fill(struct _test_data_args *self, const struct known_call *c,
 		any->saved.slots = 8;
 		any->saved.buffer = (uintptr_t)self->saved;
 		any->saved.bytes = sizeof(self->saved);
+		break;
+	case BURROW_IOC_PGTABLES:
+		any->pgtables.arena = self->stack.create.arena;
+		any->pgtables.slots = 8;
+		any->pgtables.most = 8;
 		break;
 	}
 }
@@ -608,6 +622,9 @@ TEST_F(args, numbers_and_kinds_of_arenas)
 		fill(self, &calls[9], &any);
 		any.saved.arena = none[i];
 		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_SAVED, &any));
+		fill(self, &calls[10], &any);
+		any.pgtables.arena = none[i];
+		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_PGTABLES, &any));
 	}
 
 	fill(self, &calls[3], &any);
@@ -625,6 +642,9 @@ TEST_F(args, numbers_and_kinds_of_arenas)
 	fill(self, &calls[9], &any);
 	any.saved.arena = heap;
 	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_SAVED, &any));
+	fill(self, &calls[10], &any);
+	any.pgtables.arena = heap;
+	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_PGTABLES, &any));
 }
 
 TEST_F(args, numbers_that_are_no_calls)

@@ -56,6 +56,7 @@ TEST(all_calls)
 		struct burrow_context_stats stats;
 		struct burrow_hibernate hibernate;
 		struct burrow_saved saved;
+		struct burrow_pgtables pgtables;
 		struct burrow_arena_destroy destroy;
 		uint32_t words[64];
 	} *a = low_page();
@@ -123,6 +124,13 @@ TEST(all_calls)
 	EXPECT_EQ(1, a->saved.count);
 	EXPECT_EQ(2, record->slot);
 	EXPECT_EQ(0x1234567890, *(uint64_t *)(record + 1));
+
+	memset(a, 0, sizeof(*a));
+	a->pgtables.size = sizeof(a->pgtables);
+	a->pgtables.arena = arena.create.arena;
+	a->pgtables.slots = 8;
+	ASSERT_EQ(0, enter32(NR32_ioctl, fd, BURROW_IOC_PGTABLES, a));
+	EXPECT_LE(PAGE, a->pgtables.bytes);
 	touch(slot_page(&arena, 2, 3));
 
 	memset(a, 0, sizeof(*a));

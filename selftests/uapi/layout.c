@@ -179,7 +179,8 @@ TEST(stats)
 	FIELD(burrow_context_stats, hibernates, 160, 8);
 	FIELD(burrow_context_stats, restores, 168, 8);
 	FIELD(burrow_context_stats, hibernate_races, 176, 8);
-	ENDS(burrow_context_stats, 184);
+	FIELD(burrow_context_stats, pgtable_bytes, 184, 8);
+	ENDS(burrow_context_stats, 192);
 }
 
 TEST(hibernate)
@@ -228,6 +229,23 @@ TEST(saved)
 	ENDS(burrow_saved, 72);
 }
 
+TEST(pgtables)
+{
+	size_t end = 0;
+
+	FIELD(burrow_pgtables, size, 0, 4);
+	FIELD(burrow_pgtables, flags, 4, 4);
+	FIELD(burrow_pgtables, arena, 8, 4);
+	FIELD(burrow_pgtables, pad, 12, 4);
+	FIELD(burrow_pgtables, first, 16, 8);
+	FIELD(burrow_pgtables, slots, 24, 8);
+	FIELD(burrow_pgtables, least, 32, 8);
+	FIELD(burrow_pgtables, most, 40, 8);
+	FIELD(burrow_pgtables, bytes, 48, 8);
+	FIELD(burrow_pgtables, resident, 56, 8);
+	ENDS(burrow_pgtables, 64);
+}
+
 TEST(ioctl_numbers)
 {
 	EXPECT_EQ(0xc050b700, BURROW_IOC_VERSION);
@@ -237,9 +255,10 @@ TEST(ioctl_numbers)
 	EXPECT_EQ(0xc028b704, BURROW_IOC_SLOT_INFO);
 	EXPECT_EQ(0xc038b705, BURROW_IOC_DIRTY);
 	EXPECT_EQ(0xc028b706, BURROW_IOC_RELEASE);
-	EXPECT_EQ(0xc0b8b707, BURROW_IOC_STATS);
+	EXPECT_EQ(0xc0c0b707, BURROW_IOC_STATS);
 	EXPECT_EQ(0xc030b708, BURROW_IOC_HIBERNATE);
 	EXPECT_EQ(0xc048b709, BURROW_IOC_SAVED);
+	EXPECT_EQ(0xc040b70a, BURROW_IOC_PGTABLES);
 }
 
 TEST(constants)
@@ -253,6 +272,7 @@ TEST(constants)
 	EXPECT_EQ(4, BURROW_FEATURE_DIRTY);
 	EXPECT_EQ(8, BURROW_FEATURE_LAZY);
 	EXPECT_EQ(16, BURROW_FEATURE_HIBERNATE);
+	EXPECT_EQ(32, BURROW_FEATURE_PGTABLES);
 	EXPECT_EQ(1, BURROW_ARENA_STACK);
 	EXPECT_EQ(2, BURROW_ARENA_HEAP);
 	EXPECT_EQ(1, BURROW_ARENA_ZERO);
@@ -260,6 +280,7 @@ TEST(constants)
 	EXPECT_EQ(1, BURROW_TRIM_LAZY);
 	EXPECT_EQ(1, BURROW_STATS_DRAIN);
 	EXPECT_EQ(4096, BURROW_SAVED_MIN);
+	EXPECT_EQ(1073741824, BURROW_PGTABLES_MAX);
 }
 
 TEST_HARNESS_MAIN

@@ -39,6 +39,7 @@ static int not_refused(const struct arena *stack, const struct arena *heap)
 		BURROW_IOC_SLOT_INFO,	  BURROW_IOC_DIRTY,
 		BURROW_IOC_RELEASE,	  BURROW_IOC_STATS,
 		BURROW_IOC_HIBERNATE,	  BURROW_IOC_SAVED,
+		BURROW_IOC_PGTABLES,
 	};
 	char any[256] = { 0 };
 	size_t i;

@@ -42,7 +42,7 @@ static void expect_out_fields(struct __test_metadata *_metadata,
 {
 	const uint64_t all = BURROW_FEATURE_STACK | BURROW_FEATURE_HEAP |
 			     BURROW_FEATURE_DIRTY | BURROW_FEATURE_LAZY |
-			     BURROW_FEATURE_HIBERNATE;
+			     BURROW_FEATURE_HIBERNATE | BURROW_FEATURE_PGTABLES;
 
 	EXPECT_EQ(BURROW_ABI, v->abi);
 	EXPECT_EQ(sysconf(_SC_PAGESIZE), v->page_size);
@@ -61,7 +61,7 @@ TEST_F(version, comes_first)
 		BURROW_IOC_TRIM,	 BURROW_IOC_SLOT_INFO,
 		BURROW_IOC_DIRTY,	 BURROW_IOC_RELEASE,
 		BURROW_IOC_STATS,	 BURROW_IOC_HIBERNATE,
-		BURROW_IOC_SAVED,
+		BURROW_IOC_SAVED,	 BURROW_IOC_PGTABLES,
 	};
 	char any[256] = { 0 };
 	size_t i;

@@ -59,6 +59,7 @@
 #define BURROW_FEATURE_DIRTY	(1ULL << 2)	/* harvest of written pages */
 #define BURROW_FEATURE_LAZY	(1ULL << 3)	/* lazy trim */
 #define BURROW_FEATURE_HIBERNATE (1ULL << 4)	/* hibernation, saved bytes */
+#define BURROW_FEATURE_PGTABLES	(1ULL << 5)	/* page tables given back */
 
 /**
  * struct burrow_version - BURROW_IOC_VERSION: who are you, what can you do
@@ -349,6 +350,52 @@ struct burrow_saved {
 	__u64 next;
 };
 
+/* The most bytes of the slots of one struct burrow_pgtables. */
+#define BURROW_PGTABLES_MAX	(1ULL << 30)
+
+/**
+ * struct burrow_pgtables - BURROW_IOC_PGTABLES: give page tables back
+ * @size:	sizeof(struct burrow_pgtables)
+ * @flags:	0
+ * @arena:	a stack arena
+ * @pad:	0
+ * @first:	first slot of the range
+ * @slots:	how many: whole blocks, or up to the arena's last slot, and
+ *		BURROW_PGTABLES_MAX bytes at most
+ * @least:	bytes of page tables that it should be worth
+ * @most:	slots of the range that may have pages
+ * @bytes:	out: bytes of page tables that went
+ * @resident:	out: slots that had pages, of the blocks that have page tables
+ *
+ * Hibernated and empty slots need no page tables, but the kernel keeps them for
+ * as long as there is the mapping. So the range is mapped over itself: it
+ * becomes a mapping of its own, or remains the one it was, and its page tables go.
+ * No page does, and no content changes; a slot that has pages is mapped again by its
+ * next touch. A block counts as worth a page if pages of it were mapped since the last
+ * such call and none of its slots has any; if all together are worth less than @least, or
+ * nothing, or more than @most slots have pages, nothing is done: 0 with @bytes 0.
+ *
+ * The arena must be mapped in order. -ENXIO, and nothing is done: not all of the
+ * range is mapped as it was by the first mmap(), readable and writable, with no
+ * advice. -ENOMEM: nothing was done, for want of memory or of mappings.
+ * -ENOTRECOVERABLE: the same, but the range was unmapped already, and a touch
+ * of it is SIGSEGV; so it is after a second of being refused, or after another
+ * thread mapped something there meanwhile. Also -ENOENT (no such arena), -EINVAL,
+ * -EINTR (a fatal signal).
+ */
+struct burrow_pgtables {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 pad;
+	__u64 first;
+	__u64 slots;
+	__u64 least;
+	__u64 most;
+	__u64 bytes;
+	__u64 resident;
+};
+
 /**
  * struct burrow_slot_state - what the kernel knows of a slot
  * @bytes:	bytes of pages that the stack has now: 0 while it is hibernated
@@ -470,6 +517,7 @@ struct burrow_release {
  * @hibernates:	slots hibernated
  * @restores:	slots that a touch restored
  * @hibernate_races: slots that were woken while being hibernated, and left alone
+ * @pgtable_bytes: bytes of page tables that BURROW_IOC_PGTABLES gave back
  *
  * Its first version ended with @user_bytes.
  */
@@ -498,6 +546,7 @@ struct burrow_context_stats {
 	__u64 hibernates;
 	__u64 restores;
 	__u64 hibernate_races;
+	__u64 pgtable_bytes;
 };
 
 /* The number picks the call; the size that counts is the one in the struct. */
@@ -521,5 +570,7 @@ struct burrow_context_stats {
 	_IOWR(BURROW_IOC_MAGIC, 8, struct burrow_hibernate)
 #define BURROW_IOC_SAVED \
 	_IOWR(BURROW_IOC_MAGIC, 9, struct burrow_saved)
+#define BURROW_IOC_PGTABLES \
+	_IOWR(BURROW_IOC_MAGIC, 10, struct burrow_pgtables)
 
 #endif /* _UAPI_LINUX_BURROW_H */
