@@ -163,6 +163,25 @@ static void do_hibernate(struct thread *t)
 	call(t->v->fd, BURROW_IOC_HIBERNATE, &args);
 }
 
+static void do_pgtables(struct thread *t)
+{
+	struct arena *arena = any_arena(t);
+	struct burrow_pgtables args = {
+		.size = sizeof(args),
+		.arena = arena->create.arena,
+		.most = draw(t, 600),
+	};
+	uint64_t slots, in_block;
+
+	if (!arena->create.stride)
+		return;
+	slots = BYTES / arena->create.stride;
+	in_block = BURROW_BLOCK_SIZE / arena->create.stride ?: 1;
+	args.first = draw(t, slots / in_block) * in_block;
+	args.slots = draw(t, 4) ? in_block : slots - args.first;
+	call(t->v->fd, BURROW_IOC_PGTABLES, &args);
+}
+
 static void do_saved(struct thread *t)
 {
 	char buffer[KIB(16)];
@@ -416,7 +435,7 @@ static void (*const doings[])(struct thread *) = {
 	do_unmap,     do_map,	    do_map,	do_map_twice,
 	do_protect,   do_protect,   do_advise,	do_mremap,
 	do_arena,     do_fork,	    do_proc,	do_hibernate,
-	do_hibernate, do_hibernate, do_saved,
+	do_hibernate, do_hibernate, do_saved,	do_pgtables,
 };
 
 /* ---- processes that do it ------------------------------------------------------- */

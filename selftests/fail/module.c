@@ -610,6 +610,41 @@ static int act_saved(struct world *w)
 	return err ? err : s.count == 8 && s.next == SLOTS ? 0 : -ERANGE;
 }
 
+/* Of a block, which is a part of a mapping at first. */
+static int act_pgtables_part(struct world *w)
+{
+	struct burrow_pgtables p = {
+		.size = sizeof(p),
+		.arena = w->stack.arena,
+		.first = 16,
+		.slots = 8,
+	};
+
+	return result(ioctl(w->fd, BURROW_IOC_PGTABLES, &p));
+}
+
+/* Of all, with those that hold pages: the arena has no other mapping. */
+static int act_pgtables(struct world *w)
+{
+	struct burrow_pgtables p = {
+		.size = sizeof(p),
+		.arena = w->stack.arena,
+		.slots = SLOTS,
+		.most = SLOTS,
+	};
+
+	return result(ioctl(w->fd, BURROW_IOC_PGTABLES, &p));
+}
+
+static const char *check_pgtables(struct world *w)
+{
+	struct burrow_context_stats s = { .size = sizeof(s) };
+
+	if (ioctl(w->fd, BURROW_IOC_STATS, &s) || s.pgtable_bytes < PAGE)
+		return "no page table went";
+	return check_parked(w);
+}
+
 static int act_info(struct world *w)
 {
 	struct burrow_slot_state states[SLOTS];
@@ -834,6 +869,16 @@ static const struct scenario scenarios[] = {
 	  .before = park_and_hibernate,
 	  .act = act_saved,
 	  .check = check_parked },
+	{ .name = "page tables",
+	  .level = USED,
+	  .before = park_and_hibernate,
+	  .act = act_pgtables,
+	  .check = check_pgtables },
+	{ .name = "page tables of a part",
+	  .level = USED,
+	  .before = park_and_hibernate,
+	  .act = act_pgtables_part,
+	  .check = check_pgtables },
 	{ .name = "unmap with stacks that hibernate",
 	  .level = USED,
 	  .before = park_and_hibernate,
@@ -942,6 +987,88 @@ static void walk(const struct scenario *s)
 	ksft_test_result(ret == 0, "%s: %d failures\n", s->name, nth - 1);
 }
 
+/* ---- no memory for a while -------------------------------------------------- */
+
+static int fail_fd = -1;
+
+/* Every allocation of this thread fails once @budget bytes were given. */
+static bool inject_for_good(int budget)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", budget);
+	if (fail_fd < 0)
+		fail_fd = open("/proc/thread-self/make-it-fail",
+			       O_WRONLY | O_CLOEXEC);
+	return inject_set("failslab/task-filter", "Y") &&
+	       inject_set("failslab/probability", "100") &&
+	       inject_set("failslab/times", "-1") &&
+	       inject_set("failslab/space", text) &&
+	       pwrite(fail_fd, "1", 1, 0) == 1;
+}
+
+/* What is open already can be written to without memory. */
+static void inject_no_more(void)
+{
+	while (pwrite(fail_fd, "0", 1, 0) != 1)
+		;
+	inject_set("failslab/probability", "0");
+}
+
+/*
+ * Page tables with as much memory as that: nothing is done, or there is a hole
+ * where stacks were, which is said, and their content is there for who maps it.
+ */
+static int pgtables_with(int budget)
+{
+	const char *complaint = NULL;
+	struct world w;
+	int err;
+
+	if (build(&w, USED) || park_and_hibernate(&w) ||
+	    !inject_for_good(budget)) {
+		ksft_print_msg("the world can't be built\n");
+		return 1;
+	}
+	err = act_pgtables_part(&w);
+	inject_no_more();
+	if (err == -ENOTRECOVERABLE &&
+	    map(&w, w.stacks + 2 * BLOCK, BLOCK, w.stack.offset + 2 * BLOCK))
+		complaint = "a hole that can't be filled";
+	else if (err && err != -ENOMEM && err != -ENOTRECOVERABLE)
+		complaint = "an error that does not say what happened";
+	else
+		complaint = check_parked(&w);
+	if (!complaint && !unharmed(&w))
+		complaint = "harmed what was there";
+	tear_down(&w);
+	if (!complaint && held())
+		complaint = "pages are left over";
+	if (complaint)
+		ksft_print_msg("%d bytes: %s (result %d)\n", budget, complaint,
+			       err);
+	return complaint ? 1 : err;
+}
+
+static void test_no_memory(void)
+{
+	int budget, err, refused = 0, holes = 0;
+
+	alarm(PATIENCE);
+	for (budget = 0; budget < 1 << 16; budget += 128) {
+		err = pgtables_with(budget);
+		refused += err == -ENOMEM;
+		holes += err == -ENOTRECOVERABLE;
+		if (err >= 0)
+			break;
+	}
+	alarm(0);
+	ksft_print_msg("refused %d times, %d holes, enough with %d bytes\n",
+		       refused, holes, budget);
+	ksft_test_result(!err && refused && holes,
+			 "page tables, no memory at all\n");
+}
+
 static void open_files(void)
 {
 	static char zeroes[2 * PAGE];
@@ -1034,7 +1161,7 @@ int main(int argc, char **argv)
 		ksft_exit_skip("no /dev/burrow: the module is not loaded\n");
 	if (!inject_open() || !inject_set_up())
 		ksft_exit_skip("this kernel cannot make allocations fail\n");
-	ksft_set_plan(ARRAY_LEN(scenarios) + 2);
+	ksft_set_plan(ARRAY_LEN(scenarios) + 3);
 	open_files();
 	find_places();
 	catch_signals();
@@ -1047,6 +1174,7 @@ int main(int argc, char **argv)
 		walk(&scenarios[i]);
 	ksft_test_result(total > (int)ARRAY_LEN(scenarios),
 			 "%d failures happened\n", total);
+	test_no_memory();
 	test_owned();
 	ksft_finished();
 }
