@@ -170,6 +170,48 @@ TEST_ASLEEP(they_lose_their_memory)
 	}
 }
 
+/* As /proc/self/status has it. */
+static size_t page_tables(void)
+{
+	char text[4096], *at;
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	CHECK(n > 0);
+	text[n] = 0;
+	at = strstr(text, "VmPTE:");
+	CHECK(at);
+	return strtoul(at + 6, NULL, 10) * KIB;
+}
+
+#define CROWD 700 /* more than an eighth of what a gigabyte has room for */
+
+static void waiter(void *arg)
+{
+	(void)arg;
+	burrow_chan_recv(gate, NULL);
+}
+
+/* Half a kilobyte each; and who then wakes has them again. */
+TEST_ASLEEP(they_lose_their_page_tables)
+{
+	size_t before = page_tables(), now;
+	int i, slept = asleep();
+
+	gate = burrow_chan_new(0, 0);
+	for (i = 0; i < CROWD; i++)
+		CHECK(burrow_go(waiter, NULL) == 0);
+	CHECK(fall_asleep(slept, CROWD));
+	now = page_tables();
+	CHECK(now < before + CROWD * 256);
+	CHECK(module_stats().pgtable_bytes > CROWD * 256);
+	burrow_chan_close(gate);
+	while (burrow_num_goroutines() > 1)
+		burrow_sleep(MS);
+	CHECK(page_tables() > now + CROWD * 256);
+}
+
 static struct burrow_chan *there, *back;
 
 static void play(void *arg)

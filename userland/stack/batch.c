@@ -77,6 +77,7 @@ static int64_t hibernate(struct burrow_stack_arena *arena,
 			 const struct part *parts, uint32_t n)
 {
 	struct burrow_hibernate_entry entries[BURROW_STACK_BATCH];
+	int64_t ret;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
@@ -87,7 +88,10 @@ static int64_t hibernate(struct burrow_stack_arena *arena,
 	}
 	/* For the collector. Who sees it too late looks at stacks as they are. */
 	__atomic_store_n(&arena->pool->hibernated, true, __ATOMIC_RELAXED);
-	return arena->pool->backend->hibernate(arena, entries, n);
+	ret = arena->pool->backend->hibernate(arena, entries, n);
+	if (ret > 0)
+		burrow_stack_slept(arena, entries, n);
+	return ret;
 }
 
 /* The first that lie in one arena, sorted; how many they are. */

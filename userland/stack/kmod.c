@@ -93,6 +93,7 @@ static int kmod_open(struct burrow_stack_pool *pool)
 	if (pool->fd < 0)
 		return pool->fd;
 	pool->hibernates = version.features & BURROW_FEATURE_HIBERNATE;
+	pool->pgtables = version.features & BURROW_FEATURE_PGTABLES;
 	return 0;
 }
 
@@ -235,6 +236,23 @@ static int64_t kmod_saved(struct burrow_stack_arena *arena, uint64_t from,
 	return saved.done;
 }
 
+static int64_t kmod_pgtables(struct burrow_stack_arena *arena, uint32_t from,
+			     uint32_t slots, uint64_t least, uint64_t most)
+{
+	struct burrow_pgtables pgtables = {
+		.size = sizeof(pgtables),
+		.arena = arena->number,
+		.first = from,
+		.slots = slots,
+		.least = least,
+		.most = most,
+	};
+
+	if (ioctl(arena->pool->fd, BURROW_IOC_PGTABLES, &pgtables))
+		return -errno;
+	return pgtables.bytes;
+}
+
 /* The fault on the lowest page maps all from there to the top. */
 static void kmod_prefault(struct burrow_stack_arena *arena, uint32_t slot,
 			  size_t bytes)
@@ -310,6 +328,7 @@ const struct burrow_stack_backend burrow_stack_kmod = {
 	.trim = kmod_trim,
 	.hibernate = kmod_hibernate,
 	.saved = kmod_saved,
+	.pgtables = kmod_pgtables,
 	.checks = true,
 	.packed = true,
 	.prefault = kmod_prefault,

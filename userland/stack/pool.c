@@ -111,7 +111,8 @@ int burrow_stack_pool_open(struct burrow_stack_pool *pool,
 static size_t next_bytes(const struct burrow_stack_arena *arena)
 {
 	return (size_t)arena->slots *
-	       (sizeof(arena->next[0]) + sizeof(arena->ring[0]));
+		       (sizeof(arena->next[0]) + sizeof(arena->ring[0])) +
+	       burrow_stack_chunks(arena) * sizeof(arena->slept[0]);
 }
 
 static void arena_destroy(struct burrow_stack_arena *arena)
@@ -172,6 +173,7 @@ static int arena_try(struct burrow_stack_arena *arena)
 	if (ret)
 		munmap(arena->next, next_bytes(arena));
 	arena->ring = arena->next + arena->slots;
+	arena->slept = arena->ring + arena->slots;
 	return ret;
 }
 

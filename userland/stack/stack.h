@@ -77,6 +77,8 @@ struct burrow_stack_rest {
  * @fresh:	slots from here to @ready were never handed out
  * @free:	most recently freed slot + 1, 0 for none
  * @rest:	freed slots that have their memory still
+ * @slept:	by chunk of BURROW_PGTABLES_MAX: how many came to hibernate since its
+ *		page tables were looked at; set with atomics (pgtable.c)
  * @watched:	the collector is told of writes to it; the collector's alone
  * @number:	the backend's name for it
  * @offset:	where it lies in the backend's descriptor
@@ -91,6 +93,7 @@ struct burrow_stack_arena {
 	struct burrow_slot *table;
 	uint32_t *next;
 	uint32_t *ring;
+	uint32_t *slept;
 	size_t stride;
 	size_t guard;
 	uint32_t slots;
@@ -141,6 +144,9 @@ struct burrow_stack_report {
  * @saved:	records of what is saved of hibernated slots among @n from @from on,
  *		struct burrow_saved_slot and the bytes, into @buffer; sets @next to
  *		the first slot that was not looked at. Bytes, or negative errno
+ * @pgtables:	give back the page tables of @slots slots from @from on if that is
+ *		worth @least bytes and no more than @most of them have memory. Bytes,
+ *		or negative errno. NULL where @hibernate is
  * @prefault:	map that much at the upper end of a slot at once; no more than
  *		a hint
  * @resident:	bytes of memory that a slot has now, or negative errno
@@ -169,6 +175,8 @@ struct burrow_stack_backend {
 	int64_t (*saved)(struct burrow_stack_arena *arena, uint64_t from,
 			 uint64_t n, void *buffer, size_t bytes,
 			 uint64_t *next);
+	int64_t (*pgtables)(struct burrow_stack_arena *arena, uint32_t from,
+			    uint32_t slots, uint64_t least, uint64_t most);
 	void (*prefault)(struct burrow_stack_arena *arena, uint32_t slot,
 			 size_t bytes);
 	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t slot);
@@ -217,6 +225,8 @@ struct burrow_stack_class {
  * @rest_at:	when rests are looked at next (burrow_now(), ns); the monitor's
  * @hibernates:	the backend has @hibernate, and the kernel that we run on too
  * @hibernated:	some stack of it ever has; set with atomics
+ * @pgtables:	page tables of stacks that hibernate can be given back; set with
+ *		atomics
  * @no_guard_install: do as if the kernel had no MADV_GUARD_INSTALL
  * @guard_install: guards are MADV_GUARD_INSTALL, not mprotect()
  */
@@ -229,6 +239,7 @@ struct burrow_stack_pool {
 	int64_t rest_at;
 	bool hibernates;
 	bool hibernated;
+	bool pgtables;
 	bool no_guard_install;
 	bool guard_install;
 };
@@ -305,6 +316,12 @@ int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
  */
 int64_t burrow_stack_hibernate(const struct burrow_stack *stacks,
 			       const size_t *live, uint32_t n);
+
+/* For the call above: these were asked to. For the pool: length of arena.slept. */
+void burrow_stack_slept(struct burrow_stack_arena *arena,
+			const struct burrow_hibernate_entry *entries,
+			uint32_t n);
+size_t burrow_stack_chunks(const struct burrow_stack_arena *arena);
 
 /**
  * struct burrow_stack_image - room for what is saved of a stack
