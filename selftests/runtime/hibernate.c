@@ -37,9 +37,7 @@ static struct burrow_context_stats module_stats(void)
 /* How many hibernate now. */
 static int asleep(void)
 {
-	struct burrow_context_stats stats = module_stats();
-
-	return stats.hibernates - stats.restores;
+	return module_stats().hibernated;
 }
 
 /*
@@ -145,6 +143,44 @@ FIXTURE_TEARDOWN(hibernation)
 		EXPECT_EQ(0, run_on(variant->procs, test_##name));            \
 	}                                                                     \
 	static void test_##name(void)
+
+static struct burrow_stats library_stats(void)
+{
+	struct burrow_stats stats = { .size = sizeof(stats) };
+
+	CHECK(burrow_stats(&stats) == 0);
+	return stats;
+}
+
+/* As the module counts it, but for who falls asleep or wakes between the looks. */
+TEST_ASLEEP(the_library_counts_it)
+{
+	struct burrow_context_stats before, after;
+	struct burrow_stats stats;
+	int i, asleep_before = asleep();
+
+	start_sleepers();
+	CHECK(fall_asleep(asleep_before, SLEEPERS));
+	before = module_stats();
+	stats = library_stats();
+	after = module_stats();
+	CHECK(stats.stacks_hibernated >= SLEEPERS * 9 / 10);
+	CHECK(stats.stacks_hibernated <= SLEEPERS + 10);
+	CHECK(stats.saved_bytes > stats.stacks_hibernated * WORDS * 4);
+	CHECK(stats.store_bytes > stats.saved_bytes);
+	CHECK(stats.store_bytes % (4 * KIB) == 0);
+	CHECK(stats.hibernates - before.hibernates <=
+	      after.hibernates - before.hibernates);
+	CHECK(stats.restores - before.restores <=
+	      after.restores - before.restores);
+	CHECK(stats.hibernate_races - before.hibernate_races <=
+	      after.hibernate_races - before.hibernate_races);
+	for (i = 0; i < SLEEPERS; i++)
+		__atomic_add_fetch(shared[i], i, __ATOMIC_RELAXED);
+	CHECK(library_stats().restores - stats.restores >= SLEEPERS * 9 / 10);
+	wake_sleepers();
+	CHECK(library_stats().stacks_hibernated < SLEEPERS / 2);
+}
 
 /* A page each before, and then none. */
 TEST_ASLEEP(they_lose_their_memory)

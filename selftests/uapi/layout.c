@@ -179,7 +179,8 @@ TEST(stats)
 	FIELD(burrow_context_stats, hibernates, 160, 8);
 	FIELD(burrow_context_stats, restores, 168, 8);
 	FIELD(burrow_context_stats, hibernate_races, 176, 8);
-	ENDS(burrow_context_stats, 184);
+	FIELD(burrow_context_stats, hibernated, 184, 8);
+	ENDS(burrow_context_stats, 192);
 }
 
 TEST(hibernate)
@@ -237,7 +238,7 @@ TEST(ioctl_numbers)
 	EXPECT_EQ(0xc028b704, BURROW_IOC_SLOT_INFO);
 	EXPECT_EQ(0xc038b705, BURROW_IOC_DIRTY);
 	EXPECT_EQ(0xc028b706, BURROW_IOC_RELEASE);
-	EXPECT_EQ(0xc0b8b707, BURROW_IOC_STATS);
+	EXPECT_EQ(0xc0c0b707, BURROW_IOC_STATS);
 	EXPECT_EQ(0xc030b708, BURROW_IOC_HIBERNATE);
 	EXPECT_EQ(0xc048b709, BURROW_IOC_SAVED);
 }

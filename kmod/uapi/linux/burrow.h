@@ -470,6 +470,7 @@ struct burrow_release {
  * @hibernates:	slots hibernated
  * @restores:	slots that a touch restored
  * @hibernate_races: slots that were woken while being hibernated, and left alone
+ * @hibernated:	slots that are hibernated now
  *
  * Its first version ended with @user_bytes.
  */
@@ -498,6 +499,7 @@ struct burrow_context_stats {
 	__u64 hibernates;
 	__u64 restores;
 	__u64 hibernate_races;
+	__u64 hibernated;
 };
 
 /* The number picks the call; the size that counts is the one in the struct. */
