@@ -4,6 +4,8 @@
  * not be hibernated stays as it is. What happens to stacks that are used
  * meanwhile is in hibernate_race.c.
  */
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/uio.h>
 
 #include "hibernate.h"
@@ -209,6 +211,34 @@ static bool touch_by_proc_mem(struct toucher *t)
 	return done;
 }
 
+/* Our tracer is a child; it stops us while it looks. */
+static int child_traces(void *arg)
+{
+	struct toucher *t = arg;
+	unsigned long word, *at = (void *)((uintptr_t)at_live(t) & ~7UL);
+	unsigned int byte = at_live(t) - (char *)at;
+	int err;
+
+	if (ptrace(PTRACE_ATTACH, t->owner, NULL, NULL) ||
+	    waitpid(t->owner, NULL, __WALL) != t->owner)
+		return 1;
+	errno = 0;
+	word = ptrace(PTRACE_PEEKDATA, t->owner, at, NULL);
+	err = errno || (unsigned char)(word >> byte * 8) != live_byte(6, 333);
+	if (t->byte) {
+		word &= ~(0xffUL << byte * 8);
+		word |= (unsigned long)t->byte << byte * 8;
+		err |= ptrace(PTRACE_POKEDATA, t->owner, at, word) != 0;
+	}
+	return ptrace(PTRACE_DETACH, t->owner, NULL, NULL) || err;
+}
+
+static bool touch_by_ptrace(struct toucher *t)
+{
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	return !in_child(child_traces, t);
+}
+
 static bool touch_by_vmsplice(struct toucher *t)
 {
 	struct iovec iov = { at_live(t), 1 };
@@ -249,6 +279,8 @@ TEST_F(hibernate, whoever_touches_it_finds_it_whole)
 		{ "read()", touch_by_read_call, 2 },
 		{ "process_vm_readv", touch_by_process_vm, 0 },
 		{ "/proc/self/mem", touch_by_proc_mem, 3 },
+		{ "PTRACE_PEEKDATA", touch_by_ptrace, 0 },
+		{ "PTRACE_POKEDATA", touch_by_ptrace, 4 },
 		{ "vmsplice", touch_by_vmsplice, 0 },
 		{ "populate", touch_by_populate, 0 },
 		{ "another mapping", touch_by_a_second_mapping, 0 },
