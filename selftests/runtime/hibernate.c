@@ -336,6 +336,85 @@ TEST_ASLEEP(a_collection_wakes_nobody)
 	wake_sleepers();
 }
 
+/* Nobody who could wake them is left: that is seen, and who they are is shown. */
+static void test_a_deadlock(void)
+{
+	int before = asleep();
+
+	start_sleepers();
+	CHECK(fall_asleep(before, SLEEPERS));
+	burrow_chan_recv(gate, NULL);
+}
+
+struct run {
+	int procs;
+	const char *time;
+	void (*fn)(void);
+};
+
+static void run_it(void *arg)
+{
+	const struct run *r = arg;
+
+	setenv("BURROW_HIBERNATE", r->time, 1);
+	exit(run_on(r->procs, r->fn));
+}
+
+static struct outcome how;
+
+TEST_F(hibernation, a_deadlock_is_seen)
+{
+	struct run r = { variant->procs, variant->time, test_a_deadlock };
+
+	if (!on_kmod() || run_on(1, look_for_it))
+		SKIP(return, "stacks hibernate on the module alone");
+	outcome_of(&how, run_it, &r);
+	EXPECT_TRUE(exited_with(&how, 2));
+	EXPECT_TRUE(begins(&how, "burrow: all goroutines are asleep"));
+	EXPECT_TRUE(says(&how, "sleeper+0x"));
+	EXPECT_TRUE(says(&how, "[chan receive"));
+}
+
+/* The main goroutine returns while all others hibernate, and begins anew. */
+static void test_left_asleep(void)
+{
+	int before = asleep();
+
+	start_sleepers();
+	CHECK(fall_asleep(before, SLEEPERS));
+}
+
+TEST_F(hibernation, a_run_ends_while_they_hibernate)
+{
+	int i;
+
+	if (!on_kmod() || run_on(1, look_for_it))
+		SKIP(return, "stacks hibernate on the module alone");
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, run_on(variant->procs, test_left_asleep));
+}
+
+/* exit() in a goroutine, while the monitor is at it. */
+static void test_exits(void)
+{
+	start_sleepers();
+	burrow_sleep(5 * MS);
+	exit(7);
+}
+
+TEST_F(hibernation, an_exit_while_they_fall_asleep)
+{
+	struct run r = { variant->procs, variant->time, test_exits };
+	int i;
+
+	if (!on_kmod() || run_on(1, look_for_it))
+		SKIP(return, "stacks hibernate on the module alone");
+	for (i = 0; i < 3; i++) {
+		outcome_of(&how, run_it, &r);
+		EXPECT_TRUE(exited_with(&how, 7));
+	}
+}
+
 static void wait_here(void *arg)
 {
 	(void)arg;
