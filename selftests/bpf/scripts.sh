@@ -95,5 +95,5 @@ check "asleep: as many as the program's runtime counted ($(told stacks)), and at
 check "asleep: as many were put back ($(told restored))" \
 	test "$(seen restores)" -ge "$(told restored)"
 is "asleep: some are left, or none" "$(seen now | grep -c '^[0-9]*$')" 1
-like "asleep: what is saved" "$(cat "$tmp/out")" '^\[256, 512\) +[0-9]+ '
+like "asleep: what is saved" "$(cat "$tmp/out")" '^\[[0-9]+, [0-9]+K?\) +[1-9]'
 finish
