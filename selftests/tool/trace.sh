@@ -67,8 +67,9 @@ fi
 if has_module; then
 	hold=$((2000 * ${BURROW_TEST_SCALE:-1}))
 	export BURROW_HIBERNATE=0 BURROW_BACKEND=kmod
-	run trace "$watched" $count 1 0 0 $hold
+	run trace --output "$tmp/log" "$watched" $count 1 0 0 $hold
 	hibernated=$(sed -n 's/^hibernated stacks \([0-9]*\) .*/\1/p' "$tmp/out")
+	mv "$tmp/log" "$tmp/out"
 	told=$(grep -cE ' burrow_stack_hibernate from [1-9][0-9]* to 0 live [1-9][0-9]*$' "$tmp/out")
 	check "log: stacks that hibernate ($told of $hibernated)" \
 		test "$told" -ge "$hibernated" -a "$hibernated" -ge $((count * 9 / 10))
