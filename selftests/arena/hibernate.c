@@ -652,6 +652,36 @@ TEST_F(hibernate, no_room_to_save_means_that_it_stays)
 	EXPECT_TRUE(is_whole(&self->arena, 0, LIVE));
 }
 
+/* Four in a row are not to be had; for what is shorter than half of one, one is. */
+TEST_F(hibernate, a_page_of_the_store_will_do)
+{
+	struct burrow_context_stats stats;
+	uint64_t i;
+
+	for (i = 0; i < 8; i++)
+		park(&self->arena, i, 1, i ? 2000 : BOUND);
+	poke_read(self->arena.table);
+	context_drain(self->fd);
+	set_parameter("context_limit",
+		      context_stats(self->fd).user_bytes + PAGE);
+	EXPECT_EQ(-ENOMEM, hibernate_slot(&self->arena, 0, BOUND));
+	EXPECT_EQ(0, context_stats(self->fd).store_bytes);
+	EXPECT_EQ((int64_t)PAGE, hibernate_slot(&self->arena, 1, 2000));
+	EXPECT_EQ(PAGE, context_stats(self->fd).store_bytes);
+	/* The page that was its own makes room for others'. */
+	for (i = 2; i < 8; i++)
+		EXPECT_EQ((int64_t)PAGE, hibernate_slot(&self->arena, i, 2000));
+	stats = context_drain(self->fd);
+	EXPECT_EQ(7, stats.hibernated);
+	EXPECT_EQ(PAGE, stats.stack_bytes);
+	/* In three pages, and four in a row as soon as there were so many. */
+	EXPECT_GE(7 * PAGE, stats.store_bytes);
+	parameters_restore();
+	for (i = 0; i < 8; i++)
+		EXPECT_TRUE(is_whole(&self->arena, i, i ? 2000 : BOUND));
+	EXPECT_EQ(0, context_stats(self->fd).store_bytes);
+}
+
 TEST_F(hibernate, no_page_to_restore_into)
 {
 	uint64_t limits, i;
