@@ -323,6 +323,12 @@ struct burrow_stack_image {
 void *burrow_stack_look(const struct burrow_stack *stack, void *context,
 			struct burrow_stack_image *image);
 
+/*
+ * The same for debuggers, which call it in a process that they have stopped
+ * (debug/burrow-gdb.py), one stack at a time: what they looked at before is gone.
+ */
+void *burrow_debug_look(const struct burrow_stack *stack, void *context);
+
 /* Tries a backend as far as a stack that was written to and a guard that held. */
 void burrow_stack_probe(const struct burrow_stack_backend *backend,
 			struct burrow_stack_report *report);
