@@ -25,11 +25,11 @@ static int device_open(struct burrow_version *version)
 {
 	int fd, err;
 
+	memset(version, 0, sizeof(*version));
 	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 
-	memset(version, 0, sizeof(*version));
 	version->size = sizeof(*version);
 	version->abi = BURROW_ABI;
 	version->features = BURROW_FEATURE_STACK;
