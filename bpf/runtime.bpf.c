@@ -271,6 +271,26 @@ int BPF_PROG(stack_trim, struct burrow_arena *arena, unsigned long slot,
 	return 0;
 }
 
+SEC("raw_tp/burrow_stack_hibernate")
+int BPF_PROG(stack_hibernate, struct burrow_arena *arena, unsigned long slot,
+	     __u64 goroutine, unsigned int live, unsigned long old_pages,
+	     unsigned long new_pages)
+{
+	tell_module(EVENT_STACK_HIBERNATE, arena, goroutine,
+		    PAGE_BYTES(old_pages), PAGE_BYTES(new_pages), live);
+	return 0;
+}
+
+SEC("raw_tp/burrow_stack_restore")
+int BPF_PROG(stack_restore, struct burrow_arena *arena, unsigned long slot,
+	     __u64 goroutine, unsigned int live, unsigned long old_pages,
+	     unsigned long new_pages)
+{
+	tell_module(EVENT_STACK_RESTORE, arena, goroutine,
+		    PAGE_BYTES(old_pages), PAGE_BYTES(new_pages), live);
+	return 0;
+}
+
 SEC("raw_tp/burrow_stack_overflow")
 int BPF_PROG(stack_overflow, struct burrow_arena *arena, unsigned long slot,
 	     __u64 goroutine, unsigned long address)

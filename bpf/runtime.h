@@ -35,6 +35,8 @@ enum event_kind {
 	EVENT_STACK_TRIM, /* a: bytes before, b: after */
 	EVENT_STACK_OVERFLOW, /* a: address, b: limit */
 	EVENT_HEAP_DIRTY, /* a: bytes looked at, b: bytes found written */
+	EVENT_STACK_HIBERNATE, /* a: bytes before, b: after, c: saved */
+	EVENT_STACK_RESTORE, /* the same */
 	EVENT_KINDS,
 };
 

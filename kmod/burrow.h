@@ -81,8 +81,8 @@
  * struct burrow_counters - what one CPU counted for a context
  *
  * Per CPU, written by this CPU only, read by summing. Gauges (stack, heap,
- * table, store, saved) may be negative on one CPU; only their sum means
- * something.
+ * table, store, saved, hibernated) may be negative on one CPU; only their sum
+ * means something.
  */
 struct burrow_counters {
 	s64 stack_pages;
@@ -90,6 +90,7 @@ struct burrow_counters {
 	s64 table_pages;
 	s64 store_pages;
 	s64 saved_bytes;
+	s64 hibernated;
 	u64 faults;
 	u64 grows;
 	u64 recycled;

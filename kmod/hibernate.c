@@ -199,6 +199,7 @@ static void burrow_hibernate_settle(struct burrow_hibernating *h,
 	h->bytes += bytes;
 	burrow_count(ctx, hibernates, 1);
 	burrow_count(ctx, saved_bytes, bytes);
+	burrow_count(ctx, hibernated, 1);
 	burrow_tell(burrow_stack_hibernate, arena, entry->slot,
 		    burrow_stack_goroutine(arena, entry->slot), bytes, before,
 		    0);
@@ -320,6 +321,7 @@ void burrow_hibernate_forget(struct burrow_arena *arena,
 		memset(stack->saved, 0, bytes);
 	burrow_store_free(arena->ctx, stack->saved, bytes);
 	burrow_count(arena->ctx, saved_bytes, -(long)bytes);
+	burrow_count(arena->ctx, hibernated, -1);
 	stack->lowest = NULL;
 	stack->live = 0;
 	stack->peak = 0;

@@ -322,7 +322,8 @@ static struct page *burrow_pool_try_row(struct burrow_context *ctx,
 	if (!burrow_pool_try_charge(ctx, 1L << order))
 		return NULL;
 	before = burrow_pool_bill(ctx, &owner);
-	page = alloc_pages(BURROW_GFP | __GFP_RETRY_MAYFAIL, order);
+	page = alloc_pages(BURROW_GFP | __GFP_COMP | __GFP_RETRY_MAYFAIL,
+			   order);
 	burrow_pool_unbill(before, owner);
 	if (unlikely(!page))
 		burrow_pool_uncharge(ctx, 1L << order);
@@ -330,7 +331,7 @@ static struct page *burrow_pool_try_row(struct burrow_context *ctx,
 }
 
 /**
- * burrow_pool_alloc_row() - zeroed pages in a row, for the store
+ * burrow_pool_alloc_row() - zeroed pages in a row, a folio, for the store
  * @ctx:	who is charged
  * @order:	log2 of how many
  *

@@ -74,6 +74,7 @@ void burrow_stats_fill(struct burrow_context *ctx,
 	args->restores = sum.restores;
 	args->hibernate_races = sum.hibernate_races;
 	args->pgtable_bytes = sum.pgtable_bytes;
+	args->hibernated = max_t(s64, sum.hibernated, 0);
 }
 
 static int burrow_view_show(struct seq_file *seq, void *v)
@@ -95,6 +96,7 @@ static int burrow_view_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "user_bytes %llu\n", stats.user_bytes);
 	seq_printf(seq, "lazy_bytes %llu\n", stats.lazy_bytes);
 	seq_printf(seq, "saved_bytes %llu\n", stats.saved_bytes);
+	seq_printf(seq, "hibernated %llu\n", stats.hibernated);
 	seq_printf(seq, "faults %llu\n", stats.faults);
 	seq_printf(seq, "grows %llu\n", stats.grows);
 	seq_printf(seq, "recycled_pages %llu\n", stats.recycled);

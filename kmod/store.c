@@ -5,10 +5,13 @@
  *
  * Bytes lie in objects of a class, the next multiple of 32 bytes. Objects of one
  * class fill a group: a page for small classes and four in a row for larger
- * ones, so that little is left over at its end. A group begins with its own
- * record; that of an object is found by rounding its address down. Groups with
- * room are on a list of their class; one that is full is on none, and one that
- * is empty goes back to the system at once.
+ * ones, so that little is left over at its end. Where four are not to be had,
+ * at a limit or in memory in pieces, one page will do for classes of which two
+ * objects fit: that is when it matters most that others can be given back.
+ *
+ * A group is a folio and begins with its own record, so that an object's is
+ * found. Groups with room are on a list of their class; one that is full is on
+ * none, and one that is empty goes back to the system at once.
  *
  * Groups are zeroed when they come, are charged like any page of the context,
  * and are never mapped.
@@ -57,6 +60,16 @@ static unsigned int burrow_store_order(unsigned int nr)
 		       get_order(SZ_16K);
 }
 
+/* How many objects a group of that many pages has. */
+static unsigned int burrow_store_room(unsigned int nr, unsigned int order)
+{
+	unsigned int room;
+
+	room = ((PAGE_SIZE << order) - sizeof(struct burrow_group)) /
+	       burrow_store_object(nr);
+	return min_t(unsigned int, room, BURROW_STORE_ROOM);
+}
+
 /* A group with nothing in it, on no list yet, or NULL. */
 static struct burrow_group *burrow_store_new(struct burrow_context *ctx,
 					     unsigned int nr)
@@ -65,12 +78,14 @@ static struct burrow_group *burrow_store_new(struct burrow_context *ctx,
 	struct page *page = burrow_pool_alloc_row(ctx, order);
 	struct burrow_group *group;
 
+	if (!page && order && burrow_store_room(nr, 0) >= 2) {
+		order = 0;
+		page = burrow_pool_alloc_row(ctx, order);
+	}
 	if (!page)
 		return NULL;
 	group = page_address(page);
-	group->room = ((PAGE_SIZE << order) - sizeof(*group)) /
-		      burrow_store_object(nr);
-	group->room = min_t(u32, group->room, BURROW_STORE_ROOM);
+	group->room = burrow_store_room(nr, order);
 	bitmap_set(group->free, 0, group->room);
 	burrow_count(ctx, store_pages, 1L << order);
 	return group;
@@ -136,13 +151,13 @@ void burrow_store_free(struct burrow_context *ctx, void *saved,
 		       unsigned int bytes)
 {
 	unsigned int nr = burrow_store_class(bytes);
-	unsigned int order = burrow_store_order(nr);
 	struct burrow_store *store = &ctx->store;
-	struct burrow_group *group;
+	struct folio *folio = virt_to_folio(saved);
+	struct burrow_group *group = folio_address(folio);
+	unsigned int order = folio_order(folio);
 	unsigned int at;
 	bool empty;
 
-	group = (void *)((unsigned long)saved & ~((PAGE_SIZE << order) - 1));
 	at = saved - (void *)(group + 1);
 	spin_lock(&store->lock);
 	__set_bit(at / burrow_store_object(nr), group->free);
@@ -154,7 +169,7 @@ void burrow_store_free(struct burrow_context *ctx, void *saved,
 	spin_unlock(&store->lock);
 	if (!empty)
 		return;
-	burrow_pool_free_row(ctx, virt_to_page(group), order);
+	burrow_pool_free_row(ctx, &folio->page, order);
 	burrow_count(ctx, store_pages, -(1L << order));
 }
 

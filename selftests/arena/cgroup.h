@@ -53,4 +53,17 @@ static UNUSED bool cgroup_enter(const char *cgroup)
 	return !cgroup_write(cgroup, "cgroup.procs", "0");
 }
 
+/* Charged to the cgroup that we are in, 0: there is none, or it is the root's. */
+static UNUSED uint64_t own_cgroup_bytes(void)
+{
+	char text[256], path[512];
+
+	if (slurp("/proc/self/cgroup", text, sizeof(text)) < 0 ||
+	    strncmp(text, "0::", 3))
+		return 0;
+	text[strcspn(text, "\n")] = 0;
+	snprintf(path, sizeof(path), CGROUPS "%s", text + 3);
+	return cgroup_read(path, "memory.current", NULL);
+}
+
 #endif /* CGROUP_H */

@@ -4,6 +4,8 @@
  * not be hibernated stays as it is. What happens to stacks that are used
  * meanwhile is in hibernate_race.c.
  */
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/uio.h>
 
 #include "hibernate.h"
@@ -209,6 +211,34 @@ static bool touch_by_proc_mem(struct toucher *t)
 	return done;
 }
 
+/* Our tracer is a child; it stops us while it looks. */
+static int child_traces(void *arg)
+{
+	struct toucher *t = arg;
+	unsigned long word, *at = (void *)((uintptr_t)at_live(t) & ~7UL);
+	unsigned int byte = at_live(t) - (char *)at;
+	int err;
+
+	if (ptrace(PTRACE_ATTACH, t->owner, NULL, NULL) ||
+	    waitpid(t->owner, NULL, __WALL) != t->owner)
+		return 1;
+	errno = 0;
+	word = ptrace(PTRACE_PEEKDATA, t->owner, at, NULL);
+	err = errno || (unsigned char)(word >> byte * 8) != live_byte(6, 333);
+	if (t->byte) {
+		word &= ~(0xffUL << byte * 8);
+		word |= (unsigned long)t->byte << byte * 8;
+		err |= ptrace(PTRACE_POKEDATA, t->owner, at, word) != 0;
+	}
+	return ptrace(PTRACE_DETACH, t->owner, NULL, NULL) || err;
+}
+
+static bool touch_by_ptrace(struct toucher *t)
+{
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	return !in_child(child_traces, t);
+}
+
 static bool touch_by_vmsplice(struct toucher *t)
 {
 	struct iovec iov = { at_live(t), 1 };
@@ -249,6 +279,8 @@ TEST_F(hibernate, whoever_touches_it_finds_it_whole)
 		{ "read()", touch_by_read_call, 2 },
 		{ "process_vm_readv", touch_by_process_vm, 0 },
 		{ "/proc/self/mem", touch_by_proc_mem, 3 },
+		{ "PTRACE_PEEKDATA", touch_by_ptrace, 0 },
+		{ "PTRACE_POKEDATA", touch_by_ptrace, 4 },
 		{ "vmsplice", touch_by_vmsplice, 0 },
 		{ "populate", touch_by_populate, 0 },
 		{ "another mapping", touch_by_a_second_mapping, 0 },
@@ -618,6 +650,36 @@ TEST_F(hibernate, no_room_to_save_means_that_it_stays)
 	trim_slot(&self->arena, 1, 0);
 	EXPECT_EQ((int64_t)(4 * PAGE), hibernate_slot(&self->arena, 0, LIVE));
 	EXPECT_TRUE(is_whole(&self->arena, 0, LIVE));
+}
+
+/* Four in a row are not to be had; for what is shorter than half of one, one is. */
+TEST_F(hibernate, a_page_of_the_store_will_do)
+{
+	struct burrow_context_stats stats;
+	uint64_t i;
+
+	for (i = 0; i < 8; i++)
+		park(&self->arena, i, 1, i ? 2000 : BOUND);
+	poke_read(self->arena.table);
+	context_drain(self->fd);
+	set_parameter("context_limit",
+		      context_stats(self->fd).user_bytes + PAGE);
+	EXPECT_EQ(-ENOMEM, hibernate_slot(&self->arena, 0, BOUND));
+	EXPECT_EQ(0, context_stats(self->fd).store_bytes);
+	EXPECT_EQ((int64_t)PAGE, hibernate_slot(&self->arena, 1, 2000));
+	EXPECT_EQ(PAGE, context_stats(self->fd).store_bytes);
+	/* The page that was its own makes room for others'. */
+	for (i = 2; i < 8; i++)
+		EXPECT_EQ((int64_t)PAGE, hibernate_slot(&self->arena, i, 2000));
+	stats = context_drain(self->fd);
+	EXPECT_EQ(7, stats.hibernated);
+	EXPECT_EQ(PAGE, stats.stack_bytes);
+	/* In three pages, and four in a row as soon as there were so many. */
+	EXPECT_GE(7 * PAGE, stats.store_bytes);
+	parameters_restore();
+	for (i = 0; i < 8; i++)
+		EXPECT_TRUE(is_whole(&self->arena, i, i ? 2000 : BOUND));
+	EXPECT_EQ(0, context_stats(self->fd).store_bytes);
 }
 
 TEST_F(hibernate, no_page_to_restore_into)

@@ -42,14 +42,15 @@ static uint64_t next_random(uint64_t *state)
 /*
  * Writers of live bytes: three threads increment counters in stacks that are
  * parked, as others do through a pointer, while a fourth hibernates them. Beside
- * them a reader that is another process to the kernel, and a collector.
+ * them a reader that is another process to the kernel, a collector, and one that
+ * forks.
  */
 #define STACKS 24
 #define WRITERS 3
 
 struct counts {
 	struct arena *arena;
-	atomic_ulong hibernated, read, gathered, backwards;
+	atomic_ulong hibernated, read, gathered, backwards, forked;
 	uint64_t written[WRITERS][STACKS];
 	uint64_t seen[WRITERS][STACKS];
 };
@@ -183,13 +184,40 @@ static void *reads(void *arg)
 	return NULL;
 }
 
+static int touches_nothing_of_ours(void *arg)
+{
+	struct counts *c = arg;
+
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGBUS, SIG_DFL);
+	*counter(c, 0, 0) = 0;
+	return 0;
+}
+
+/* Children that have the entries of page tables for a moment, and no more. */
+static void *forks(void *arg)
+{
+	struct counts *c = arg;
+	int status;
+
+	while (!stop) {
+		status = in_child(touches_nothing_of_ours, c);
+		if (status != -SIGSEGV && status != -SIGBUS)
+			die("a child: %d", status);
+		atomic_fetch_add(&c->forked, 1);
+		nap_ms(20 * time_scale());
+	}
+	return NULL;
+}
+
 TEST_F_TIMEOUT(hibernate, no_write_is_lost, 3600)
 {
 	static struct counts c;
 	struct writer writers[WRITERS];
-	pthread_t threads[WRITERS + 2];
+	pthread_t threads[WRITERS + 3];
 	unsigned int i, j, n = 0;
 
+	madvise(self->arena.base, STACKS * KIB(256), MADV_DOFORK);
 	c.arena = &self->arena;
 	for (i = 0; i < STACKS; i++) {
 		touch(slot_page(&self->arena, i, i % 3));
@@ -201,19 +229,21 @@ TEST_F_TIMEOUT(hibernate, no_write_is_lost, 3600)
 	}
 	threads[n++] = thread_start(hibernates, &c);
 	threads[n++] = thread_start(reads, &c);
+	threads[n++] = thread_start(forks, &c);
 	for (i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
 	for (i = 0; i < WRITERS; i++)
 		for (j = 0; j < STACKS; j++)
 			EXPECT_EQ(c.written[i][j], *counter(&c, i, j))
 	TH_LOG("writer %u, stack %u", i, j);
-	TH_LOG("%lu hibernated, %lu read, %lu gathered", c.hibernated, c.read,
-	       c.gathered);
+	TH_LOG("%lu hibernated, %lu read, %lu gathered, %lu forked",
+	       c.hibernated, c.read, c.gathered, c.forked);
 	EXPECT_EQ(0, c.backwards);
 	EXPECT_LE(cycles_wanted(), c.hibernated);
 	EXPECT_LT(1000, c.hibernated);
 	EXPECT_LT(100, c.read);
 	EXPECT_LT(10, c.gathered);
+	EXPECT_LT(0, c.forked);
 	EXPECT_EQ(c.hibernated, context_stats(self->fd).hibernates);
 }
 

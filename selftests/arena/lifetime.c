@@ -138,6 +138,39 @@ TEST_F(lifetime, a_table_alone)
 	EXPECT_EQ(0, context_stats(self->fd).table_bytes);
 }
 
+/* Stacks that have pages, and where no word is, keep some bytes and none of them. */
+static void hibernate_some(const struct arena *arena, uint64_t first,
+			   unsigned int n)
+{
+	struct burrow_hibernate_entry entries[32];
+	struct burrow_hibernate args = {
+		.size = sizeof(args),
+		.arena = arena->create.arena,
+		.count = n,
+		.entries = (uintptr_t)entries,
+	};
+	char buffer[8192];
+	struct burrow_saved saved = {
+		.size = sizeof(saved),
+		.arena = arena->create.arena,
+		.first = first,
+		.slots = n,
+		.buffer = (uintptr_t)buffer,
+		.bytes = sizeof(buffer),
+	};
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		entries[i] = (struct burrow_hibernate_entry){
+			.slot = first + i,
+			.live = 200 + i * 64,
+		};
+	if (call(arena->fd, BURROW_IOC_HIBERNATE, &args))
+		die("hibernate");
+	if (call(arena->fd, BURROW_IOC_SAVED, &saved))
+		die("saved");
+}
+
 /* Threads fault and call while another unmaps and maps. */
 static atomic_bool stop;
 static struct arena shared;
@@ -164,6 +197,7 @@ static void *calls_all_the_time(void *arg UNUSED)
 			};
 		if (trim(&shared, entries, 32, NULL))
 			die("trim");
+		hibernate_some(&shared, 0, 32);
 		if (harvest(&shared, 0, 2048, bits) < 0)
 			die("harvest");
 		if (call(shared.fd, BURROW_IOC_SLOT_INFO, &info))
@@ -214,6 +248,9 @@ TEST_F(lifetime, unmapped_under_way)
 	EXPECT_LT(10, rounds);
 	arena_unmap(&shared);
 	EXPECT_EQ(0, context_stats(self->fd).stack_bytes);
+	EXPECT_LT(0, context_stats(self->fd).hibernates);
+	EXPECT_EQ(0, context_stats(self->fd).hibernated);
+	EXPECT_EQ(0, context_stats(self->fd).store_bytes);
 	ASSERT_EQ(0, arena_destroy(&shared));
 	EXPECT_EQ(before, user_bytes(self->fd));
 }
@@ -239,6 +276,8 @@ static void *is_busy(void *arg)
 		touch(b->heap.base + random % MIB(8));
 		if (random % 5 == 0)
 			trim_slot(&b->stack, i, random % KIB(64));
+		if (random % 5 == 1)
+			hibernate_some(&b->stack, i & ~7UL, 8);
 		if (random % 50 == 0)
 			heap_release(&b->heap, random % 1024, 256, NULL);
 		if (random % 50 == 1)

@@ -336,18 +336,6 @@ static int owns_an_arena(void *arg)
 	return 0;
 }
 
-static uint64_t own_cgroup_bytes(void)
-{
-	char text[256], path[512];
-
-	if (slurp("/proc/self/cgroup", text, sizeof(text)) < 0 ||
-	    strncmp(text, "0::", 3))
-		return 0;
-	text[strcspn(text, "\n")] = 0;
-	snprintf(path, sizeof(path), CGROUPS "%s", text + 3);
-	return cgroup_read(path, "memory.current", NULL);
-}
-
 /* Whoever touches a page first, its owner's cgroup pays. */
 TEST_F(limits, charges_go_to_the_owner)
 {

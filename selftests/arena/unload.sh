@@ -55,6 +55,25 @@ for i in $(seq 1 12); do
 	rmmod burrow || break
 done
 is "loaded, used and unloaded 12 times" "$i" 12
+
+# Killed while its stacks hibernate: what the store has goes with it, and the module
+# at once after that.
+hibernated() { cat $view/*/stats 2>/dev/null | awk '$1 == "hibernated" { n += $2 } END { print n + 0 }'; }
+for i in $(seq 1 6); do
+	insmod "$ko" || break
+	BURROW_BACKEND=kmod BURROW_HIBERNATE=0 "$top/build/selftests/runtime/target" >/dev/null 2>&1 &
+	pid=$!
+	for _ in {1..300}; do
+		[ "$(hibernated)" = 0 ] || break
+		sleep 0.1
+	done
+	[ "$(hibernated)" -gt 0 ] || break
+	rmmod burrow 2>/dev/null && break
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+	rmmod burrow || break
+done
+is "unloaded 6 times after what hibernated was killed" "$i $(ls -d $view 2>/dev/null)" "6 "
 after=$(unreclaimable)
 is "and no memory lost ($before to $after KiB)" $((after < before + 4000)) 1
 

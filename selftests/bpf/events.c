@@ -115,6 +115,8 @@ TEST_F(events, of_the_module)
 		{ EVENT_STACK_GROW, 7, 4096, 3 * 4096, 4096 },
 		{ EVENT_STACK_TRIM, 7, 3 * 4096, 4096, 0 },
 		{ EVENT_STACK_OVERFLOW, 7, 0x1000, 0, 0 },
+		{ EVENT_STACK_HIBERNATE, 7, 4096, 0, 304 },
+		{ EVENT_STACK_RESTORE, 7, 0, 4096, 304 },
 		{ EVENT_HEAP_DIRTY, 0, 512 * 4096, 8 * 4096, 0 },
 	};
 	size_t i;
@@ -125,6 +127,8 @@ TEST_F(events, of_the_module)
 	ASSERT_EQ(0, RUN("stack_grow", 0, 3, 7, 1, 3, 1));
 	ASSERT_EQ(0, RUN("stack_trim", 0, 3, 7, 3, 1));
 	ASSERT_EQ(0, RUN("stack_overflow", 0, 3, 7, 0x1000));
+	ASSERT_EQ(0, RUN("stack_hibernate", 0, 3, 7, 304, 1, 0));
+	ASSERT_EQ(0, RUN("stack_restore", 0, 3, 7, 304, 0, 1));
 	ASSERT_EQ(0, RUN("heap_dirty", 0, 64, 512, 8));
 	ASSERT_EQ(COUNT(expected), ring_buffer__consume(self->ring));
 	for (i = 0; i < COUNT(expected); i++) {

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -30,6 +31,10 @@ struct goroutine_growth {
 
 struct total {
 	uint64_t events, bytes, third, lost;
+};
+
+struct hibernated {
+	uint64_t events, bytes, freed, restores, restored, untimed, lost;
 };
 
 struct overflow {
@@ -94,6 +99,12 @@ static int run(int program, const uint64_t *args, size_t n)
 		    .ctx_size_in = n * sizeof(*args));
 
 	return bpf_prog_test_run_opts(program, &opts);
+}
+
+static int program_of(struct _test_data_bpf *self, const char *name)
+{
+	return bpf_program__fd(
+		bpf_object__find_program_by_name(self->object, name));
 }
 
 #define RUN(...)                                              \
@@ -319,6 +330,77 @@ TEST_F(bpf, harvests)
 	EXPECT_EQ(1, sum.events);
 	GET(sum, "dirty_by_process", owner());
 	EXPECT_EQ(32770UL * 4096, sum.bytes);
+}
+
+/* slot, goroutine, live bytes, old pages, new pages */
+static int hibernate(struct _test_data_bpf *self, uint64_t slot, uint64_t live,
+		     uint64_t pages)
+{
+	const uint64_t args[] = { 0, slot, 7, live, pages, 0 };
+
+	return run(program_of(self, "stack_hibernate"), args, COUNT(args));
+}
+
+static int restore(struct _test_data_bpf *self, uint64_t slot, uint64_t live)
+{
+	const uint64_t args[] = { 0, slot, 7, live, 0, 1 };
+
+	return run(program_of(self, "stack_restore"), args, COUNT(args));
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000UL + ts.tv_nsec;
+}
+
+TEST_F(bpf, hibernation)
+{
+	uint64_t begin, least, all = 0;
+	struct hibernated total;
+	struct sum sum;
+	uint32_t bit;
+
+	LOAD("hibernate", NULL, 0);
+	begin = now_ns();
+	ASSERT_EQ(0, hibernate(self, 1, 304, 2));
+	ASSERT_EQ(0, hibernate(self, 2, 304, 1));
+	ASSERT_EQ(0, hibernate(self, 3, 1024, 7));
+	usleep(20000);
+	ASSERT_EQ(0, restore(self, 1, 304));
+	ASSERT_EQ(0, restore(self, 3, 1024));
+	/* One that hibernated before this began, or whose time is forgotten. */
+	ASSERT_EQ(0, restore(self, 3, 1024));
+	least = now_ns() - begin;
+	GET(total, "hibernate_total", (uint32_t)0);
+	EXPECT_EQ(3, total.events);
+	EXPECT_EQ(304 + 304 + 1024, total.bytes);
+	EXPECT_EQ(10 * 4096, total.freed);
+	EXPECT_EQ(3, total.restores);
+	EXPECT_EQ(304 + 1024 + 1024, total.restored);
+	EXPECT_EQ(1, total.untimed);
+	EXPECT_EQ(0, total.lost);
+	EXPECT_EQ(2, entries_of(map_of(self, "hibernate_log2")));
+	GET(sum, "hibernate_log2", log2_key(8));
+	EXPECT_EQ(2, sum.events);
+	EXPECT_EQ(2 * 304, sum.bytes);
+	GET(sum, "hibernate_log2", log2_key(10));
+	EXPECT_EQ(1, sum.events);
+	GET(sum, "hibernate_by_process", owner());
+	EXPECT_EQ(3, sum.events);
+	EXPECT_EQ(304 + 304 + 1024, sum.bytes);
+	EXPECT_EQ(1, entries_of(map_of(self, "hibernate_since")));
+	/* Two of 20 ms and what the machine took. */
+	for (bit = 24, total.events = 0; bit < 64; bit++) {
+		GET(sum, "hibernate_time_log2", bit);
+		total.events += sum.events;
+		all += sum.bytes;
+	}
+	EXPECT_EQ(2, total.events);
+	EXPECT_LE(2 * 20000000, all);
+	EXPECT_GE(2 * least, all);
 }
 
 TEST_F(bpf, the_log_of_overflows_keeps_the_last)

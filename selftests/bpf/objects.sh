@@ -49,6 +49,29 @@ is "trim: bytes" "$(total trim bytes)" $(($(hist_sum old_bytes) - $(hist_sum new
 maps_agree trim
 detach trim
 
+while_runs arena/hibernate hibernate burrow_stack_hibernate pid live_bytes,old_bytes
+is "hibernate: bytes" "$(total hibernate bytes)" "$(hist_sum live_bytes)"
+is "hibernate: pages" "$(total hibernate freed)" "$(hist_sum old_bytes)"
+maps_agree hibernate
+is "hibernate: a link for what is put back" \
+	"$(bpftool -j link show pinned "$pins/hibernate/stack_restore" | jq -r .tp_name)" \
+	burrow_stack_restore
+detach hibernate
+
+attach hibernate
+hist_begin burrow_stack_restore pid live_bytes
+BURROW_BACKEND=kmod timeout 200 "$top/build/selftests/arena/hibernate" >"$tmp/run" 2>&1
+hist_end
+check "hibernate: some were put back" test "$(hist_sum hitcount)" -gt 0
+is "hibernate: as many as the kernel's histogram" \
+	"$(total hibernate restores)" "$(hist_sum hitcount)"
+is "hibernate: bytes put back" "$(total hibernate restored)" "$(hist_sum live_bytes)"
+is "hibernate: for how long, of all" \
+	"$(values hibernate_time_log2 'map(.value.events) | add')" \
+	$(($(total hibernate restores) - $(total hibernate untimed)))
+is "hibernate: all are timed" "$(total hibernate untimed)" 0
+detach hibernate
+
 while_runs arena/dirty dirty burrow_heap_dirty pid dirty,pages
 is "dirty: bytes" "$(total dirty bytes)" $(($(hist_sum dirty) * 4096))
 is "dirty: looked at" "$(total dirty looked_at)" $(($(hist_sum pages) * 4096))

@@ -38,7 +38,7 @@ script() {
 
 # Who may not is told so, and nothing is left behind.
 if setpriv --reuid=65534 --clear-groups true 2>/dev/null; then
-	for name in parked queue pauses grows stacks; do
+	for name in parked queue pauses grows stacks asleep; do
 		setpriv --reuid=65534 --clear-groups bpftrace "$top/bpf/$name.bt" "$watched" \
 			>"$tmp/out" 2>&1 </dev/null
 		check "$name: without rights it ends" test $? != 0
@@ -73,7 +73,7 @@ is "pauses: each collection begins with one" "$pauses" 20
 like "pauses: the longest" "$(cat "$tmp/out")" '^@longest_us: [0-9]+$'
 
 if [ ! -d /sys/module/burrow ]; then
-	skip "grows, stacks: the module is not loaded"
+	skip "grows, stacks, asleep: the module is not loaded"
 	finish
 fi
 export BURROW_BACKEND=kmod
@@ -82,4 +82,18 @@ is "grows: as many as the program's runtime counted" \
 	"$(sed -n 's/^@all: //p' "$tmp/out")" "$(sed -n 's/^created .* grows //p' "$tmp/out")"
 script stacks "$watched $count 4"
 like "stacks: who holds" "$(cat "$tmp/out")" '^@held\[[0-9]+, [0-9]+\]: [0-9]+$'
+
+# Those that wait hibernate, and are put back as they are woken.
+hold=$((2000 * ${BURROW_TEST_SCALE:-1}))
+BURROW_HIBERNATE=0 script asleep "$watched $count 1 0 0 $hold"
+seen() { sed -n "s/^@$1\(\[[0-9]*\]\)\?: //p" "$tmp/out"; }
+told() { sed -n "s/^hibernated .*$1 \([0-9]*\).*/\1/p" "$tmp/out"; }
+check "asleep: most of those that wait, at least ($(seen hibernates))" \
+	test "$(seen hibernates)" -ge $((count * 9 / 10))
+check "asleep: as many as the program's runtime counted ($(told stacks)), and at its end" \
+	test "$(seen hibernates)" -ge "$(told stacks)"
+check "asleep: as many were put back ($(told restored))" \
+	test "$(seen restores)" -ge "$(told restored)"
+is "asleep: some are left, or none" "$(seen now | grep -c '^[0-9]*$')" 1
+like "asleep: what is saved" "$(cat "$tmp/out")" '^\[[0-9]+, [0-9]+K?\) +[1-9]'
 finish

@@ -415,6 +415,9 @@ TEST(stats)
 	EXPECT_GT(s.stack_bytes, 0);
 	EXPECT_GT(s.stacks_warm, 0);
 	EXPECT_EQ(on_kmod(), s.stack_grows > 0);
+	/* None is parked for long; on mmap none could. */
+	EXPECT_EQ(0, on_kmod() ? 0 : s.stacks_hibernated + s.hibernates);
+	EXPECT_GE(s.hibernates, s.restores);
 
 	later.s.size = sizeof(later);
 	EXPECT_EQ(0, burrow_run(NULL, stats_of, &later.s));

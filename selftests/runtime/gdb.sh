@@ -59,6 +59,26 @@ shows_parked() {
 	fi
 }
 
+# counted NAME: of the process, by the module
+counted() {
+	awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/burrow/$pid-*/stats
+}
+
+# Goroutines 1, 3 and 4 hibernate; 2 holds too much for that.
+start_dozing() {
+	BURROW_BACKEND=kmod BURROW_HIBERNATE=0 start doze
+	for _ in {1..600}; do
+		[ "$(counted hibernated)" -ge 3 ] && return
+		sleep 0.1
+	done
+}
+
+shows_dozing() {
+	is "$1: all 11 frames of the one that hibernates" \
+		"$(grep -c ' doze (depth=' <<<"$2")" 11
+	like "$1: what they were called by" "$2" ' dozing \(arg='
+}
+
 if ! command -v gdb >/dev/null; then
 	skip "gdb is not installed"
 else
@@ -72,6 +92,23 @@ else
 	like "sourced: all of them: the running one" "$out" ' start \(arg='
 	like "sourced: all of them: a parked one" "$out" ' shallow \(arg='
 	stop
+
+	if [ -w /dev/burrow ] && [ -d /sys/kernel/debug/burrow ]; then
+		start_dozing
+		is "hibernating: three of them" "$(counted hibernated)" 3
+		restores=$(counted restores)
+		out=$(debug -ex 'goroutine 4 bt' -p "$pid")
+		shows_parked "hibernating" "$out"
+		shows_dozing "hibernating" "$out"
+		is "hibernating: nobody was put back" "$(counted restores)" "$restores"
+		out=$(debug -ex 'goroutine all bt' -p "$pid")
+		shows_dozing "hibernating: all of them" "$out"
+		is "hibernating: nobody was put back for all" "$(counted restores)" "$restores"
+		is "hibernating: still three of them" "$(counted hibernated)" 3
+		stop
+	else
+		skip "hibernating: it takes the module, and its view"
+	fi
 
 	# In the virtual machine nobody else minds where they go.
 	if [ -n "${BURROW_TEST_KMSG:-}" ]; then
@@ -94,6 +131,16 @@ else
 		shows_parked "core" "$out"
 		like "core: the one that overflowed" "$out" \
 			' overflow \(depth=(depth@entry=)?2[0-9]{2}'
+		rm core*
+		if [ -w /dev/burrow ] && [ -d /sys/kernel/debug/burrow ]; then
+			start_dozing
+			kill -ABRT "$pid"
+			wait "$pid" 2>/dev/null
+			pid=
+			out=$(debug -ex 'goroutine 4 bt' "$target" core*)
+			shows_parked "core of who hibernates" "$out"
+			shows_dozing "core of who hibernates" "$out"
+		fi
 		;;
 	*)
 		skip "core: the system sends core files elsewhere" ;;

@@ -760,7 +760,7 @@ TEST(runs_follow_each_other)
 }
 
 /* A goroutine that the end of the run leaves in C code keeps its objects. */
-static int left_fds[2];
+static int left_fds[2], is_left;
 
 static void left_behind(void *arg)
 {
@@ -770,6 +770,7 @@ static void left_behind(void *arg)
 
 	(void)arg;
 	p = tree(8);
+	__atomic_store_n(&is_left, 1, __ATOMIC_RELEASE);
 	/* In plain C until the run has ended and another one has come. */
 	while (read(left_fds[0], &c, 1) != 1)
 		;
@@ -787,6 +788,8 @@ static int leave_behind(void *arg)
 {
 	(void)arg;
 	burrow_go(left_behind, NULL);
+	while (!__atomic_load_n(&is_left, __ATOMIC_ACQUIRE))
+		burrow_sleep(MS);
 	burrow_sleep(20 * MS);
 	return 0;
 }

@@ -37,9 +37,7 @@ static struct burrow_context_stats module_stats(void)
 /* How many hibernate now. */
 static int asleep(void)
 {
-	struct burrow_context_stats stats = module_stats();
-
-	return stats.hibernates - stats.restores;
+	return module_stats().hibernated;
 }
 
 /*
@@ -145,6 +143,44 @@ FIXTURE_TEARDOWN(hibernation)
 		EXPECT_EQ(0, run_on(variant->procs, test_##name));            \
 	}                                                                     \
 	static void test_##name(void)
+
+static struct burrow_stats library_stats(void)
+{
+	struct burrow_stats stats = { .size = sizeof(stats) };
+
+	CHECK(burrow_stats(&stats) == 0);
+	return stats;
+}
+
+/* As the module counts it, but for who falls asleep or wakes between the looks. */
+TEST_ASLEEP(the_library_counts_it)
+{
+	struct burrow_context_stats before, after;
+	struct burrow_stats stats;
+	int i, asleep_before = asleep();
+
+	start_sleepers();
+	CHECK(fall_asleep(asleep_before, SLEEPERS));
+	before = module_stats();
+	stats = library_stats();
+	after = module_stats();
+	CHECK(stats.stacks_hibernated >= SLEEPERS * 9 / 10);
+	CHECK(stats.stacks_hibernated <= SLEEPERS + 10);
+	CHECK(stats.saved_bytes > stats.stacks_hibernated * WORDS * 4);
+	CHECK(stats.store_bytes > stats.saved_bytes);
+	CHECK(stats.store_bytes % (4 * KIB) == 0);
+	CHECK(stats.hibernates - before.hibernates <=
+	      after.hibernates - before.hibernates);
+	CHECK(stats.restores - before.restores <=
+	      after.restores - before.restores);
+	CHECK(stats.hibernate_races - before.hibernate_races <=
+	      after.hibernate_races - before.hibernate_races);
+	for (i = 0; i < SLEEPERS; i++)
+		__atomic_add_fetch(shared[i], i, __ATOMIC_RELAXED);
+	CHECK(library_stats().restores - stats.restores >= SLEEPERS * 9 / 10);
+	wake_sleepers();
+	CHECK(library_stats().stacks_hibernated < SLEEPERS / 2);
+}
 
 /* A page each before, and then none. */
 TEST_ASLEEP(they_lose_their_memory)
@@ -340,6 +376,85 @@ TEST_ASLEEP(a_collection_wakes_nobody)
 	CHECK(module_stats().restores - restores < MANY / 2);
 	CHECK(count_living(secrets) == MANY);
 	wake_sleepers();
+}
+
+/* Nobody who could wake them is left: that is seen, and who they are is shown. */
+static void test_a_deadlock(void)
+{
+	int before = asleep();
+
+	start_sleepers();
+	CHECK(fall_asleep(before, SLEEPERS));
+	burrow_chan_recv(gate, NULL);
+}
+
+struct run {
+	int procs;
+	const char *time;
+	void (*fn)(void);
+};
+
+static void run_it(void *arg)
+{
+	const struct run *r = arg;
+
+	setenv("BURROW_HIBERNATE", r->time, 1);
+	exit(run_on(r->procs, r->fn));
+}
+
+static struct outcome how;
+
+TEST_F(hibernation, a_deadlock_is_seen)
+{
+	struct run r = { variant->procs, variant->time, test_a_deadlock };
+
+	if (!on_kmod() || run_on(1, look_for_it))
+		SKIP(return, "stacks hibernate on the module alone");
+	outcome_of(&how, run_it, &r);
+	EXPECT_TRUE(exited_with(&how, 2));
+	EXPECT_TRUE(begins(&how, "burrow: all goroutines are asleep"));
+	EXPECT_TRUE(says(&how, "sleeper+0x"));
+	EXPECT_TRUE(says(&how, "[chan receive"));
+}
+
+/* The main goroutine returns while all others hibernate, and begins anew. */
+static void test_left_asleep(void)
+{
+	int before = asleep();
+
+	start_sleepers();
+	CHECK(fall_asleep(before, SLEEPERS));
+}
+
+TEST_F(hibernation, a_run_ends_while_they_hibernate)
+{
+	int i;
+
+	if (!on_kmod() || run_on(1, look_for_it))
+		SKIP(return, "stacks hibernate on the module alone");
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, run_on(variant->procs, test_left_asleep));
+}
+
+/* exit() in a goroutine, while the monitor is at it. */
+static void test_exits(void)
+{
+	start_sleepers();
+	burrow_sleep(5 * MS);
+	exit(7);
+}
+
+TEST_F(hibernation, an_exit_while_they_fall_asleep)
+{
+	struct run r = { variant->procs, variant->time, test_exits };
+	int i;
+
+	if (!on_kmod() || run_on(1, look_for_it))
+		SKIP(return, "stacks hibernate on the module alone");
+	for (i = 0; i < 3; i++) {
+		outcome_of(&how, run_it, &r);
+		EXPECT_TRUE(exited_with(&how, 7));
+	}
 }
 
 static void wait_here(void *arg)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A program for debuggers to look at: one goroutine sleeps, one is deep in a
- * recursion, and the main one then waits, ends after it grew, or starts a third
- * that overflows its stack, as told.
+ * recursion, and as told a third one waits a few frames deep; the main one then
+ * waits, ends after it grew, or starts another that overflows its stack.
  */
 #include <burrow.h>
 #include <limits.h>
@@ -35,6 +35,22 @@ static void shallow(void *arg)
 	burrow_sleep(3600 * 1000000000LL);
 }
 
+/* Frames that are small enough for a stack that hibernates. */
+__attribute__((noinline)) static int doze(int depth)
+{
+	volatile int here = depth;
+
+	if (depth)
+		return doze(depth - 1) + here;
+	return burrow_sleep(3600 * 1000000000LL) + here;
+}
+
+static void dozing(void *arg)
+{
+	(void)arg;
+	doze(10);
+}
+
 __attribute__((noinline)) static int overflow(int depth, int end)
 {
 	volatile char bytes[1000];
@@ -57,6 +73,8 @@ static int start(void *arg)
 
 	burrow_go_opts(&o, deep, NULL);
 	burrow_go(shallow, NULL);
+	if (!strcmp(arg, "doze"))
+		burrow_go(dozing, NULL);
 	burrow_sleep(50 * 1000000);
 	printf("ready\n");
 	fflush(stdout);

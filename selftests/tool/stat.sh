@@ -147,6 +147,38 @@ run stat "$watched" 1 1 0 $cycles
 like "stat: text: collections" "$(cat "$tmp/out")" "^ +$cycles  collections, KiB: [1-9][0-9]* freed, "
 like "stat: text: stops" "$(cat "$tmp/out")" "^ +[0-9]+  stops of the world, us: "
 
+# Those that wait hibernate until they are woken. After the program has said how many
+# its main goroutine waits, too.
+if has_module; then
+	hold=$((2000 * ${BURROW_TEST_SCALE:-1}))
+	BURROW_HIBERNATE=0 BURROW_BACKEND=kmod "$burrow" stat --json \
+		"$watched" $count 1 0 0 $hold >"$tmp/both" 2>"$tmp/err" </dev/null
+	is "hibernation: status" $? 0
+	read -r _ _ hibernated _ restored < <(grep '^hibernated ' "$tmp/both")
+	grep -vE '^(created|hibernated) ' "$tmp/both" >"$tmp/out"
+	is "hibernation: nothing was lost" "$(json .lost)" 0
+	holds "hibernation: nearly all that wait" "$(json .hibernated.count) >= $count * 9 / 10"
+	holds "hibernation: as many as the program's runtime counted" \
+		"$(json .hibernated.count) >= $hibernated &&
+		$(json .hibernated.count) <= $hibernated + 2"
+	holds "hibernation: as many were put back" \
+		"$(json .restored.count) >= $restored && $(json .restored.count) <= $restored + 2"
+	holds "hibernation: some bytes of each" \
+		"$(json .hibernated.bytes) >= $(json .hibernated.count) * 64 &&
+		$(json .hibernated.bytes) <= $(json .hibernated.count) * 3072"
+	is "hibernation: of each that was put back, how long it was" \
+		"$(json .asleep.count)" "$(json .restored.count)"
+	holds "hibernation: most of the time that they waited" \
+		"$(json .asleep.max_ns) >= $hold * 1e6 / 2"
+	BURROW_HIBERNATE=0 BURROW_BACKEND=kmod run stat "$watched" $count 1 0 0 $hold
+	like "stat: text: hibernation" "$(cat "$tmp/out")" \
+		'^ +[0-9]+  stacks that hibernated, saved of them, KiB: [1-9]'
+	like "stat: text: until they were put back" "$(cat "$tmp/out")" '^ +[0-9]+  times between, us: '
+else
+	"$burrow" stat --json "$watched" 1 1 2>"$tmp/err" </dev/null | grep -v '^created ' >"$tmp/out"
+	is "hibernation: none without the module" "$(json .hibernated.count)" 0
+fi
+
 # One that runs already, for a time.
 "$watched" $count 1 60 >/dev/null 2>&1 &
 pid=$!

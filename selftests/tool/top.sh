@@ -259,9 +259,28 @@ if has_module && [ -d /sys/kernel/debug/burrow ]; then
 	is "module: pool" "$(json '.rows[0].pool')" \
 		"$(cat /sys/kernel/debug/burrow/$pid-*/stats | awk '$1 == "pool_bytes" { print $2 }')"
 	all=$(json '.rows[0].stack')
+	is "module: nobody hibernates" "$(json '.rows[0].hibernated')" 0
 	rows_of $pid --by goroutine
 	holds "module: each goroutine has its part" \
 		"$(json '[.rows[].stack] | add') <= $all && $(json '[.rows[].stack] | add') >= $count * 4 * 4096"
+	end $pid
+
+	BURROW_HIBERNATE=0 BURROW_BACKEND=kmod start "$watched" $count 4 0 0 600000
+	check "hibernation: nearly all of them do" \
+		wait_for $pid ".rows[0].hibernated >= $count * 9 / 10"
+	of_module() { awk -v name=$1 '$1 == name { print $2 }' /sys/kernel/debug/burrow/$pid-*/stats; }
+	is "hibernation: as many as the module says" "$(json '.rows[0].hibernated')" \
+		"$(of_module hibernated)"
+	is "hibernation: what is saved" "$(json '.rows[0].saved')" "$(of_module saved_bytes)"
+	is "hibernation: in how much memory" "$(json '.rows[0].store')" "$(of_module store_bytes)"
+	holds "hibernation: that is less than pages" "$(json '.rows[0].store') < $count * 4096 / 2"
+	run top --json -n 2 -d 1 -p $pid
+	tail -n 1 "$tmp/out" >"$tmp/last" && mv "$tmp/last" "$tmp/out"
+	is "hibernation: nobody wakes" "$(json '.rows[0].restores_per_s')" 0
+	rows_of $pid --by goroutine
+	is "hibernation: to look wakes nobody" "$(of_module restores)" 0
+	holds "hibernation: who does has no stack" \
+		"$(json '[.rows[] | select(.stack == 0)] | length') >= $count * 9 / 10"
 	end $pid
 fi
 
@@ -272,19 +291,25 @@ else
 	check "debugfs: a folder to write to" unshare -m sh -c '
 		mount -t tmpfs none /sys/kernel/debug &&
 		d=/sys/kernel/debug/burrow && mkdir -p $d/$1-1 $d/$1-2 $d/1-3 &&
-		printf "pid %s\nstack_bytes 4096\npool_bytes 100\ngrows 7\n" $1 >$d/$1-1/stats &&
-		printf "pid %s\nstack_bytes 8192\npool_bytes 11\ngrows 0\n" $1 >$d/$1-2/stats &&
+		printf "pid %s\nstack_bytes 4096\npool_bytes 100\ngrows 7\nhibernated 5\nsaved_bytes 600\nstore_bytes 4096\nhibernates 9\nrestores 4\n" $1 >$d/$1-1/stats &&
+		printf "pid %s\nstack_bytes 8192\npool_bytes 11\ngrows 0\nhibernated 2\nsaved_bytes 50\nstore_bytes 4096\nhibernates 2\nrestores 0\n" $1 >$d/$1-2/stats &&
 		printf "pid 1\nstack_bytes 1\npool_bytes 1\ngrows 1\n" >$d/1-3/stats &&
-		{ sleep 0.5; printf "stack_bytes 0\npool_bytes 0\ngrows 1007\n" >$d/$1-1/stats; } &
+		{ sleep 0.5; printf "stack_bytes 0\npool_bytes 0\ngrows 1007\nhibernates 9\nrestores 2004\n" >$d/$1-1/stats; } &
 		"$2" top --json -n 2 -d 1 -p $1 >"$3"; wait' sh $many "$burrow" "$tmp/both"
 	head -n 1 "$tmp/both" >"$tmp/out"
 	is "debugfs: stacks of all contexts" "$(json '.rows[0].stack')" 12288
 	is "debugfs: pools" "$(json '.rows[0].pool')" 111
+	is "debugfs: stacks that hibernate" "$(json '.rows[0].hibernated')" 7
+	is "debugfs: what is saved" "$(json '.rows[0].saved')" 650
+	is "debugfs: in how much memory" "$(json '.rows[0].store')" 8192
 	tail -n 1 "$tmp/both" >"$tmp/out"
 	is "debugfs: stacks now" "$(json '.rows[0].stack')" 8192
 	is "debugfs: the most that it was" "$(json '.rows[0].stack_high')" 12288
 	holds "debugfs: growths in a second" \
 		"$(json '.rows[0].grows_per_s') > 400 && $(json '.rows[0].grows_per_s') <= 1000"
+	holds "debugfs: put back in a second" \
+		"$(json '.rows[0].restores_per_s') > 800 && $(json '.rows[0].restores_per_s') <= 2000"
+	is "debugfs: hibernated in a second" "$(json '.rows[0].hibernates_per_s')" 0
 fi
 
 # Without rights: what is missing, and what works.

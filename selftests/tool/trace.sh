@@ -64,6 +64,28 @@ if [ -d /sys/module/burrow ]; then
 		"$(json '[.traceEvents[] | select(.name == "burrow_stack_grow" and .ph == "i")] | length')" "$grows"
 fi
 
+if has_module; then
+	hold=$((2000 * ${BURROW_TEST_SCALE:-1}))
+	export BURROW_HIBERNATE=0 BURROW_BACKEND=kmod
+	run trace --output "$tmp/log" "$watched" $count 1 0 0 $hold
+	hibernated=$(sed -n 's/^hibernated stacks \([0-9]*\) .*/\1/p' "$tmp/out")
+	mv "$tmp/log" "$tmp/out"
+	told=$(grep -cE ' burrow_stack_hibernate from [1-9][0-9]* to 0 live [1-9][0-9]*$' "$tmp/out")
+	check "log: stacks that hibernate ($told of $hibernated)" \
+		test "$told" -ge "$hibernated" -a "$hibernated" -ge $((count * 9 / 10))
+	check "log: and that are put back" \
+		grep -qE ' burrow_stack_restore from 0 to 4096 live [1-9][0-9]*$' "$tmp/out"
+	is "log: none is put back that did not hibernate before" \
+		"$(awk '/ burrow_stack_hibernate / { asleep[$5]++ }
+			/ burrow_stack_restore / && !asleep[$5]-- { bad++ }
+			END { print bad + 0 }' "$tmp/out")" 0
+	run trace --format perfetto --output "$tmp/json" "$watched" $count 1 0 0 $hold
+	mv "$tmp/json" "$tmp/out"
+	check "perfetto: marks for both" jq -e '[.traceEvents[] | select(.ph == "i") | .name] |
+		index("burrow_stack_hibernate") and index("burrow_stack_restore")' "$tmp/out"
+	unset BURROW_HIBERNATE BURROW_BACKEND
+fi
+
 run trace --format folded "$watched" $count 1
 is "folded: lines that flame graphs are made of" \
 	"$(grep -v '^created' "$tmp/out" | grep -cvE '^watched;[^;]+;(running|runnable|waiting;[^;]+) [0-9]+$')" 0

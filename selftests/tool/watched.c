@@ -5,6 +5,7 @@
  * counted.
  *
  * usage: watched COUNT PAGES [SECONDS [CYCLES [HOLD]]]
+ * Where stacks hibernated that is printed before.
  * With SECONDS it begins again that long; with CYCLES it collects so often each
  * time, a megabyte; the goroutines wait for HOLD milliseconds, 50 without, and it
  * as long when it has printed.
@@ -102,6 +103,9 @@ static int run(void *arg)
 	if (cycles)
 		printf("collected %lu pauses %lu live %lu\n", stats.gc_cycles,
 		       stats.gc_pause_total_ns, stats.heap_live);
+	if (stats.hibernates)
+		printf("hibernated stacks %lu restored %lu\n", stats.hibernates,
+		       stats.restores);
 	printf("created %lu grows %lu\n", stats.created, stats.stack_grows);
 	fflush(stdout);
 	burrow_sleep(hold * 1000000);

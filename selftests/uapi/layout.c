@@ -180,7 +180,8 @@ TEST(stats)
 	FIELD(burrow_context_stats, restores, 168, 8);
 	FIELD(burrow_context_stats, hibernate_races, 176, 8);
 	FIELD(burrow_context_stats, pgtable_bytes, 184, 8);
-	ENDS(burrow_context_stats, 192);
+	FIELD(burrow_context_stats, hibernated, 192, 8);
+	ENDS(burrow_context_stats, 200);
 }
 
 TEST(hibernate)

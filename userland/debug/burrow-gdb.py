@@ -12,7 +12,9 @@ itself where the program's folder is in `auto-load safe-path', else
 A goroutine that runs is shown by gdb itself: it is a thread's stack. Those that
 do not are found in the library's slabs, which takes its debug information, and
 walked from what the context switch saved: an unwinder that answers for the
-innermost frame says that its caller is the goroutine's.
+innermost frame says that its caller is the goroutine's. What is saved of a stack
+that hibernates is read in a copy, which a function of the library makes in the
+process (a core file has it in its place): to look at a stack puts nobody back.
 """
 
 import gdb
@@ -147,6 +149,27 @@ def thread_backtrace(tid):
     print("  its thread %d is not there" % tid)
 
 
+def look(g):
+    """Where what a goroutine's switch saved can be read without touching its stack."""
+    context = int(g["context"])
+    if not int(g["stack"]["arena"]["pool"]["hibernated"]):
+        return context
+    locking = gdb.parameter("scheduler-locking")
+    try:
+        # The other threads stay where they are.
+        gdb.execute("set scheduler-locking on", to_string=True)
+        return int(gdb.parse_and_eval(
+            "(unsigned long)burrow_debug_look((void *)%d, (void *)%d)" %
+            (int(g["stack"].address), context)))
+    except gdb.error:
+        return context  # a core file: nothing can be called
+    finally:
+        try:
+            gdb.execute("set scheduler-locking " + locking, to_string=True)
+        except gdb.error:
+            pass
+
+
 def backtrace(g):
     if int(g["state"]) == STATES.index("running"):
         thread_backtrace(runners().get(int(g.address), 0))
@@ -154,7 +177,7 @@ def backtrace(g):
     if not int(g["stack"]["arena"]):
         return
     selected = gdb.selected_frame().level()
-    unwinder.show(int(g["context"]))
+    unwinder.show(look(g))
     try:
         lines = gdb.execute("backtrace", to_string=True).splitlines()
     finally:

@@ -103,6 +103,13 @@ struct burrow_go_options {
  * @heap_external: what burrow_external_memory() was told
  * @gc_pause_cpu_max_ns: the most CPU time that the collector took while it
  *		stopped the program
+ * @stacks_hibernated: stacks of long parked goroutines that hold no page now; this
+ *		and what follows is 0 where stacks do not hibernate, as on mmap
+ * @saved_bytes: what is kept of them
+ * @store_bytes: memory that it is kept in, no part of @stack_bytes
+ * @hibernates:	times that a stack was
+ * @restores:	times that one was put back because somebody touched it
+ * @hibernate_races: times that one was left alone because its goroutine woke
  */
 struct burrow_stats {
 	size_t size;
@@ -123,6 +130,12 @@ struct burrow_stats {
 	uint64_t gc_cpu_ns;
 	uint64_t heap_external;
 	uint64_t gc_pause_cpu_max_ns;
+	uint64_t stacks_hibernated;
+	uint64_t saved_bytes;
+	uint64_t store_bytes;
+	uint64_t hibernates;
+	uint64_t restores;
+	uint64_t hibernate_races;
 };
 
 /**

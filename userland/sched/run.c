@@ -249,7 +249,7 @@ static void read_stats(struct burrow_stats *s)
 	s->procs = rt->nr_procs;
 	s->procs_idle = rt->nr_idle;
 	s->threads = rt->nr_threads;
-	rt->pool->backend->stats(rt->pool, &s->stack_bytes, &s->stack_grows);
+	rt->pool->backend->stats(rt->pool, s);
 	burrow_gc_read_stats(s);
 }
 

@@ -25,11 +25,11 @@ static int device_open(struct burrow_version *version)
 {
 	int fd, err;
 
+	memset(version, 0, sizeof(*version));
 	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 
-	memset(version, 0, sizeof(*version));
 	version->size = sizeof(*version);
 	version->abi = BURROW_ABI;
 	version->features = BURROW_FEATURE_STACK;
@@ -304,17 +304,21 @@ static const char *kmod_no_memory(struct burrow_stack_pool *pool)
 	return "the system or the memory cgroup has none left";
 }
 
-static void kmod_stats(struct burrow_stack_pool *pool, uint64_t *bytes,
-		       uint64_t *grows)
+static void kmod_stats(struct burrow_stack_pool *pool,
+		       struct burrow_stats *stats)
 {
-	struct burrow_context_stats stats = { .size = sizeof(stats) };
+	struct burrow_context_stats module = { .size = sizeof(module) };
 
-	*bytes = 0;
-	*grows = 0;
-	if (ioctl(pool->fd, BURROW_IOC_STATS, &stats))
+	if (ioctl(pool->fd, BURROW_IOC_STATS, &module))
 		return;
-	*bytes = stats.stack_bytes;
-	*grows = stats.grows;
+	stats->stack_bytes = module.stack_bytes;
+	stats->stack_grows = module.grows;
+	stats->stacks_hibernated = module.hibernated;
+	stats->saved_bytes = module.saved_bytes;
+	stats->store_bytes = module.store_bytes;
+	stats->hibernates = module.hibernates;
+	stats->restores = module.restores;
+	stats->hibernate_races = module.hibernate_races;
 }
 
 const struct burrow_stack_backend burrow_stack_kmod = {

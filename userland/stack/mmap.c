@@ -270,23 +270,21 @@ static const char *mmap_no_memory(struct burrow_stack_pool *pool)
 	return "the system or the memory cgroup has none left";
 }
 
-static void mmap_stats(struct burrow_stack_pool *pool, uint64_t *bytes,
-		       uint64_t *grows)
+static void mmap_stats(struct burrow_stack_pool *pool,
+		       struct burrow_stats *stats)
 {
 	struct burrow_stack_class *c;
 	uint32_t slot, fresh;
 	unsigned int i;
 	int64_t ret;
 
-	*bytes = 0;
-	*grows = 0;
 	for (c = pool->classes; c < pool->classes + BURROW_STACK_CLASSES; c++) {
 		pthread_mutex_lock(&c->lock);
 		for (i = 0; i < c->nr_arenas; i++) {
 			fresh = c->arenas[i]->fresh;
 			for (slot = 0; slot < fresh; slot++) {
 				ret = mmap_resident(c->arenas[i], slot);
-				*bytes += ret > 0 ? ret : 0;
+				stats->stack_bytes += ret > 0 ? ret : 0;
 			}
 		}
 		pthread_mutex_unlock(&c->lock);

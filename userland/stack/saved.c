@@ -7,6 +7,8 @@
  *
  * Called where nobody runs on the stack meanwhile. No lock.
  */
+#include <errno.h>
+
 #include "stack.h"
 
 void *burrow_stack_look(const struct burrow_stack *stack, void *context,
@@ -34,4 +36,15 @@ void *burrow_stack_look(const struct burrow_stack *stack, void *context,
 			*word += delta;
 	}
 	return (char *)context + delta;
+}
+
+__attribute__((used)) void *burrow_debug_look(const struct burrow_stack *stack,
+					      void *context)
+{
+	static struct burrow_stack_image image;
+	int err = errno;
+
+	context = burrow_stack_look(stack, context, &image);
+	errno = err;
+	return context;
 }

@@ -27,6 +27,8 @@
 
 #include <linux/burrow.h>
 
+#include "../include/burrow.h"
+
 #define BURROW_STACK_CLASSES 17 /* 16 KiB << 0 ... 16 KiB << 16 */
 #define BURROW_STACK_DEFAULT (256UL << 10) /* stride where none is asked */
 #define BURROW_STACK_ARENAS 64 /* of one class at most */
@@ -152,8 +154,8 @@ struct burrow_stack_report {
  * @resident:	bytes of memory that a slot has now, or negative errno
  * @advise:	says why a promise could not be given, and what to do
  * @no_memory:	says why a stack could not grow; for signal handlers
- * @stats:	bytes of memory in all slots, and the number of growths so far
- *		that the backend knows of
+ * @stats:	fills what is about stacks, as far as the backend knows it, less
+ *		@stacks_warm; the rest stays as it is, 0
  * @checks:	trim compares the word, before and after: others may run
  * @packed:	what a slot has is at its upper end, without holes
  * @rests:	memory is dear to come by and to give back: small stacks rest
@@ -183,8 +185,8 @@ struct burrow_stack_backend {
 	void (*advise)(struct burrow_stack_pool *pool, int err, char *text,
 		       size_t len);
 	const char *(*no_memory)(struct burrow_stack_pool *pool);
-	void (*stats)(struct burrow_stack_pool *pool, uint64_t *bytes,
-		      uint64_t *grows);
+	void (*stats)(struct burrow_stack_pool *pool,
+		      struct burrow_stats *stats);
 	bool checks;
 	bool packed;
 	bool rests;
@@ -337,6 +339,12 @@ struct burrow_stack_image {
  */
 void *burrow_stack_look(const struct burrow_stack *stack, void *context,
 			struct burrow_stack_image *image);
+
+/*
+ * The same for debuggers, which call it in a process that they have stopped
+ * (debug/burrow-gdb.py), one stack at a time: what they looked at before is gone.
+ */
+void *burrow_debug_look(const struct burrow_stack *stack, void *context);
 
 /* Tries a backend as far as a stack that was written to and a guard that held. */
 void burrow_stack_probe(const struct burrow_stack_backend *backend,

@@ -206,6 +206,11 @@ static int print_json(struct session *s)
 	json_object_object_add(o, "trimmed", count_json(&m->trimmed, "bytes"));
 	json_object_object_add(o, "shrunk", count_json(&m->shrunk, "bytes"));
 	json_object_object_add(o, "dirty", count_json(&m->dirty, "bytes"));
+	json_object_object_add(o, "hibernated",
+			       count_json(&m->hibernated, "bytes"));
+	json_object_object_add(o, "restored",
+			       count_json(&m->restored, "bytes"));
+	json_object_object_add(o, "asleep", hist_json(&m->asleep));
 	json_add_number(o, "overflows", m->events[EVENT_STACK_OVERFLOW]);
 	json_add_number(o, "collections", m->events[EVENT_GC_MARK_DONE]);
 	json_object_object_add(o, "pauses", hist_json(&m->collector.pauses));
@@ -334,6 +339,10 @@ static void print_text(struct session *s)
 	line_of_bytes("trims of stacks", &m->trimmed);
 	line_of_bytes("stacks given back", &m->shrunk);
 	line_of_bytes("harvest steps that found something written", &m->dirty);
+	line_of_bytes("stacks that hibernated, saved of them", &m->hibernated);
+	line_of_bytes("stacks put back from that", &m->restored);
+	if (m->asleep.count)
+		line_of_times("times between", &m->asleep);
 	if (m->events[EVENT_STACK_OVERFLOW])
 		line("overflows", m->events[EVENT_STACK_OVERFLOW], "");
 	print_collector(m);
@@ -368,8 +377,8 @@ static int run(const struct arguments *args)
 static const char doc[] =
 	"What a process did, in figures: its goroutines, their waits, its stacks.\n"
 	"\vUntil it ends, the time is over, or Ctrl-C; a command is ended with\n"
-	"it. Takes CAP_BPF and CAP_PERFMON; growths and trims of stacks take\n"
-	"the module. What was lost is said.\n"
+	"it. Takes CAP_BPF and CAP_PERFMON; growth, trims and hibernation of\n"
+	"stacks take the module. What was lost is said.\n"
 	"\n"
 	"Exit status: 0 all went well, whatever the command's own status;\n"
 	"1 it went wrong; 2 the command line was not understood; 3 this\n"

@@ -99,8 +99,8 @@ static int run(const struct arguments *args)
 static const char doc[] =
 	"Writes what the goroutines of a process do, and what its stacks do.\n"
 	"\vUntil it ends, the time is over, or Ctrl-C; a command is ended with\n"
-	"it. Takes CAP_BPF and CAP_PERFMON; growths and trims of stacks take\n"
-	"the module. What was lost is said.\n"
+	"it. Takes CAP_BPF and CAP_PERFMON; growth, trims and hibernation of\n"
+	"stacks take the module. What was lost is said.\n"
 	"\n"
 	"Exit status: 0 all went well, whatever the command's own status;\n"
 	"1 it went wrong; 2 the command line was not understood; 3 this\n"

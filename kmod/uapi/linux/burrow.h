@@ -518,6 +518,7 @@ struct burrow_release {
  * @restores:	slots that a touch restored
  * @hibernate_races: slots that were woken while being hibernated, and left alone
  * @pgtable_bytes: bytes of page tables that BURROW_IOC_PGTABLES gave back
+ * @hibernated:	slots that are hibernated now
  *
  * Its first version ended with @user_bytes.
  */
@@ -547,6 +548,7 @@ struct burrow_context_stats {
 	__u64 restores;
 	__u64 hibernate_races;
 	__u64 pgtable_bytes;
+	__u64 hibernated;
 };
 
 /* The number picks the call; the size that counts is the one in the struct. */

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,25 @@ static struct process *find(const struct processes *all, pid_t pid)
 	return p;
 }
 
+/* What the module alone knows. */
+static void forget_module(struct process *p)
+{
+	p->pool = UNKNOWN;
+	p->grows = UNKNOWN;
+	p->hibernated = UNKNOWN;
+	p->saved = UNKNOWN;
+	p->store = UNKNOWN;
+	p->hibernates = UNKNOWN;
+	p->restores = UNKNOWN;
+}
+
+static void remember_counts(struct process *p)
+{
+	p->grows_before = p->grows;
+	p->hibernates_before = p->hibernates;
+	p->restores_before = p->restores;
+}
+
 /* It has become another program, or is a new one. */
 static void begin(struct process *p, const struct stat *exe)
 {
@@ -40,9 +60,8 @@ static void begin(struct process *p, const struct stat *exe)
 	p->high = 0;
 	memset(&p->collector, 0, sizeof(p->collector));
 	p->stack = UNKNOWN;
-	p->pool = UNKNOWN;
-	p->grows = UNKNOWN;
-	p->grows_before = UNKNOWN;
+	forget_module(p);
+	remember_counts(p);
 }
 
 static void look_for_library(struct processes *all, struct process *p)
@@ -128,22 +147,43 @@ static void forget_ended(struct processes *all)
 
 /* ---- what is asked of each ----------------------------------------------------------- */
 
+/* Lines of a context's file, and where they are added up. */
+static const struct figure {
+	const char *name;
+	size_t at; /* in struct process */
+} figures[] = {
+	{ "stack_bytes", offsetof(struct process, stack) },
+	{ "pool_bytes", offsetof(struct process, pool) },
+	{ "grows", offsetof(struct process, grows) },
+	{ "hibernated", offsetof(struct process, hibernated) },
+	{ "saved_bytes", offsetof(struct process, saved) },
+	{ "store_bytes", offsetof(struct process, store) },
+	{ "hibernates", offsetof(struct process, hibernates) },
+	{ "restores", offsetof(struct process, restores) },
+};
+
+#define FIGURES (sizeof(figures) / sizeof(figures[0]))
+
+static uint64_t *figure_of(struct process *p, const struct figure *f)
+{
+	return (uint64_t *)((char *)p + f->at);
+}
+
 /* Adds what a context's file says; its lines are "name value". */
 static bool add_context(const char *path, struct process *p)
 {
 	uint64_t value;
+	size_t i;
 	char name[64];
 	FILE *f = fopen(path, "re");
 
 	if (!f)
 		return false;
 	while (fscanf(f, "%63s %lu", name, &value) == 2) {
-		if (!strcmp(name, "stack_bytes"))
-			p->stack += value;
-		else if (!strcmp(name, "pool_bytes"))
-			p->pool += value;
-		else if (!strcmp(name, "grows"))
-			p->grows += value;
+		for (i = 0; i < FIGURES; i++) {
+			if (!strcmp(name, figures[i].name))
+				*figure_of(p, &figures[i]) += value;
+		}
 	}
 	fclose(f);
 	return true;
@@ -156,10 +196,10 @@ static bool ask_module(struct process *p)
 	struct dirent *entry;
 	bool found = false;
 	DIR *dir = opendir(DEBUGFS);
+	size_t i;
 
-	p->stack = 0;
-	p->pool = 0;
-	p->grows = 0;
+	for (i = 0; i < FIGURES; i++)
+		*figure_of(p, &figures[i]) = 0;
 	snprintf(prefix, sizeof(prefix), "%d-", p->pid);
 	while (dir && (entry = readdir(dir))) {
 		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
@@ -170,11 +210,9 @@ static bool ask_module(struct process *p)
 	}
 	if (dir)
 		closedir(dir);
-	if (found)
-		return true;
-	p->pool = UNKNOWN;
-	p->grows = UNKNOWN;
-	return false;
+	if (!found)
+		forget_module(p);
+	return found;
 }
 
 static void add_stack(const struct window_goroutine *g, void *arg)
@@ -202,7 +240,7 @@ static void ask(struct process *p)
 		p->counts.running = false;
 	if (!p->counts.running)
 		return;
-	p->grows_before = p->grows;
+	remember_counts(p);
 	p->guessed = false;
 	if (!ask_module(p))
 		ask_stacks(p);

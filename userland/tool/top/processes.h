@@ -29,9 +29,16 @@
  * @stack:	bytes in stacks
  * @guessed:	@stack is worked out from some of them
  * @pool:	bytes that the module keeps for it
+ * @hibernated:	stacks of it that hibernate
+ * @saved:	bytes that are saved of these
+ * @store:	bytes of memory that they are saved in
  * @high:	the most that @stack was
  * @grows:	growths of stacks that the module counted
  * @grows_before: the same in the last round
+ * @hibernates:	times that a stack was hibernated, as the module counted
+ * @hibernates_before: the same in the last round
+ * @restores:	times that one was put back
+ * @restores_before: the same in the last round
  * @collector:	what it did, since we watch
  */
 struct process {
@@ -48,9 +55,16 @@ struct process {
 	uint64_t stack;
 	bool guessed;
 	uint64_t pool;
+	uint64_t hibernated;
+	uint64_t saved;
+	uint64_t store;
 	uint64_t high;
 	uint64_t grows;
 	uint64_t grows_before;
+	uint64_t hibernates;
+	uint64_t hibernates_before;
+	uint64_t restores;
+	uint64_t restores_before;
 	struct collector collector;
 };
 

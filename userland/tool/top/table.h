@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define TABLE_COLUMNS 16
+#define TABLE_COLUMNS 24
 #define UNKNOWN UINT64_MAX /* of a number: it is not known */
 
 /* What a column holds. */

@@ -25,6 +25,11 @@ enum {
 	P_HIGH,
 	P_POOL,
 	P_GROWS,
+	P_ASLEEP,
+	P_STORE,
+	P_SAVED,
+	P_HIBERNATES,
+	P_RESTORES,
 	P_HEAP,
 	P_LIVE,
 	P_CYCLES,
@@ -44,6 +49,11 @@ static const struct column of_processes[] = {
 	[P_HIGH] = { "stack_high", "HIGH", UNIT_BYTES, 6 },
 	[P_POOL] = { "pool", "POOL", UNIT_BYTES, 6 },
 	[P_GROWS] = { "grows_per_s", "GROW/S", UNIT_COUNT, 6 },
+	[P_ASLEEP] = { "hibernated", "HIBERN", UNIT_COUNT, 7 },
+	[P_STORE] = { "store", "STORE", UNIT_BYTES, 5 },
+	[P_SAVED] = { "saved", "SAVED", UNIT_BYTES, 0 },
+	[P_HIBERNATES] = { "hibernates_per_s", "HIB/S", UNIT_COUNT, 0 },
+	[P_RESTORES] = { "restores_per_s", "RESTO/S", UNIT_COUNT, 0 },
 	[P_HEAP] = { "heap", "HEAP", UNIT_BYTES, 6 },
 	[P_LIVE] = { "live", "LIVE", UNIT_BYTES, 6 },
 	[P_CYCLES] = { "cycles", "CYCLE", UNIT_COUNT, 6 },
@@ -81,6 +91,12 @@ static void add_process(struct table *t, const struct process *p,
 	c[P_HIGH].about = p->guessed;
 	c[P_POOL].number = p->pool;
 	c[P_GROWS].number = rate(p->grows, p->grows_before, seconds);
+	c[P_ASLEEP].number = p->hibernated;
+	c[P_STORE].number = p->store;
+	c[P_SAVED].number = p->saved;
+	c[P_HIBERNATES].number =
+		rate(p->hibernates, p->hibernates_before, seconds);
+	c[P_RESTORES].number = rate(p->restores, p->restores_before, seconds);
 	c[P_HEAP].number = p->counts.heap;
 	c[P_LIVE].number = p->counts.live;
 	c[P_CYCLES].number = p->counts.cycles;

@@ -58,6 +58,10 @@ static void print_details(const struct runtime_event *e)
 	case EVENT_STACK_TRIM:
 		fprintf(out, " from %llu to %llu", e->a, e->b);
 		break;
+	case EVENT_STACK_HIBERNATE:
+	case EVENT_STACK_RESTORE:
+		fprintf(out, " from %llu to %llu live %llu", e->a, e->b, e->c);
+		break;
 	case EVENT_STACK_OVERFLOW:
 		fprintf(out, " at 0x%llx limit %llu", e->a, e->b);
 		break;

@@ -34,6 +34,8 @@ static const char *const kinds[EVENT_KINDS] = {
 	[EVENT_STACK_TRIM] = "burrow_stack_trim",
 	[EVENT_STACK_OVERFLOW] = "burrow_stack_overflow",
 	[EVENT_HEAP_DIRTY] = "burrow_heap_dirty",
+	[EVENT_STACK_HIBERNATE] = "burrow_stack_hibernate",
+	[EVENT_STACK_RESTORE] = "burrow_stack_restore",
 };
 
 const char *model_kind_name(unsigned int kind)
@@ -272,6 +274,16 @@ static void change(struct model *m, struct model_goroutine *g,
 	case EVENT_STACK_TRIM:
 		hold(g, e->b);
 		break;
+	case EVENT_STACK_HIBERNATE:
+		hold(g, e->b);
+		g->asleep_since = e->time_ns;
+		break;
+	case EVENT_STACK_RESTORE:
+		hold(g, e->b);
+		if (g->asleep_since)
+			hist_add(&m->asleep, e->time_ns - g->asleep_since);
+		g->asleep_since = 0;
+		break;
 	}
 }
 
@@ -294,6 +306,12 @@ static void sum(struct model *m, const struct runtime_event *e)
 		break;
 	case EVENT_HEAP_DIRTY:
 		add(&m->dirty, e->b);
+		break;
+	case EVENT_STACK_HIBERNATE:
+		add(&m->hibernated, e->c);
+		break;
+	case EVENT_STACK_RESTORE:
+		add(&m->restored, e->c);
 		break;
 	}
 }

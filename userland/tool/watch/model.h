@@ -43,6 +43,7 @@ extern const char *const model_states[MODEL_STATES];
  * @grows:	growths of its stack, as the module tells
  * @stack:	bytes of it then, 0: not known
  * @stack_max:	the most of these
+ * @asleep_since: it hibernates since then, 0: it does not, as far as is known
  */
 struct model_goroutine {
 	struct model_goroutine *next;
@@ -60,6 +61,7 @@ struct model_goroutine {
 	uint64_t grows;
 	uint64_t stack;
 	uint64_t stack_max;
+	uint64_t asleep_since;
 };
 
 #define MODEL_REASONS 48
@@ -132,6 +134,9 @@ struct model_wait {
  * @trimmed:	trims and bytes
  * @shrunk:	stacks that the library gave back, and bytes
  * @dirty:	harvest steps, and bytes found written
+ * @hibernated:	stacks that hibernated, and bytes that were saved of them
+ * @restored:	those that were put back, and bytes
+ * @asleep:	times from the one to the other, where both were seen
  * @on_interval: told of each time that a goroutine was in a state; may be NULL
  * @on_event:	told of each event before it is counted; may be NULL
  * @arg:	their argument
@@ -155,6 +160,9 @@ struct model {
 	struct model_count trimmed;
 	struct model_count shrunk;
 	struct model_count dirty;
+	struct model_count hibernated;
+	struct model_count restored;
+	struct hist asleep;
 	void (*on_interval)(const struct model_goroutine *g, uint64_t end,
 			    void *arg);
 	void (*on_event)(const struct runtime_event *e,

@@ -162,6 +162,8 @@ static void on_event(const struct runtime_event *e,
 		break;
 	case EVENT_STACK_GROW:
 	case EVENT_STACK_TRIM:
+	case EVENT_STACK_HIBERNATE:
+	case EVENT_STACK_RESTORE:
 		instant(e, "from", "to");
 		break;
 	case EVENT_STACK_OVERFLOW:

@@ -75,7 +75,7 @@ void session_tell(struct session *s)
 			dropped);
 	if (!watch_module(s->watch))
 		tool_say(
-			"the module is not loaded: no growths and trims of stacks");
+			"the module is not loaded: no growth, trims and hibernation of stacks");
 	if (!s->target.ours || !s->target.ended)
 		return;
 	if (WIFSIGNALED(status))
