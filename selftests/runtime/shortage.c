@@ -13,8 +13,13 @@
 
 #include "gc.h"
 
-#define MANY_PARKED 12000 /* 48 MiB of stacks */
-#define ENOUGH (30 * MIB) /* that a limit of 32 MiB lets them have; half is meant */
+/*
+ * Stacks of 156 MiB. Where 128 are allowed half of them are meant; until they are kept to,
+ * in the hundredth of a second for which one is left alone, many can park.
+ */
+#define MANY_PARKED 40000
+#define ALLOWED "128MiB"
+#define ENOUGH (112 * MIB)
 
 static struct burrow_chan *gate;
 static int here, wrong;
@@ -117,7 +122,7 @@ FIXTURE_TEARDOWN(shortage)
 	{                                                                     \
 		if (!can_hibernate())                                         \
 			SKIP(return, "stacks hibernate on the module alone"); \
-		setenv("BURROW_MEMLIMIT", "32MiB", 1);                        \
+		setenv("BURROW_MEMLIMIT", ALLOWED, 1);                        \
 		EXPECT_EQ(0, run_on(variant->procs, test_##name));            \
 	}                                                                     \
 	static void test_##name(void)
@@ -159,11 +164,15 @@ TEST_SHORT(those_who_wake_help)
 	}
 	while (get(&here) < MANY_PARKED)
 		burrow_yield();
-	/* Each waits for its turn behind all others. */
+	/*
+	 * Each waits for its turn behind all others. Who is sent to comes back at once,
+	 * and is not parked any more: so they have to have their turn.
+	 */
 	for (i = 0; i < MANY_PARKED; i++) {
 		CHECK(burrow_chan_send(there, &n) == 0);
 		if (i % 64)
 			continue;
+		burrow_yield();
 		bytes = module_stats().stack_bytes;
 		most = bytes > most ? bytes : most;
 	}
@@ -234,7 +243,7 @@ TEST(a_cgroup_runs_out)
 	if (!can_hibernate())
 		SKIP(return, "stacks hibernate on the module alone");
 	if ((mkdir(CGROUP, 0755) && errno != EEXIST) ||
-	    !spew(CGROUP "/memory.max", "48M"))
+	    !spew(CGROUP "/memory.max", "160M"))
 		SKIP(return, "no memory cgroup can be made");
 	ASSERT_TRUE(spew(CGROUP "/cgroup.procs", "0"));
 	setenv("BURROW_HIBERNATE", "1h", 1);
