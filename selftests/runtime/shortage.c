@@ -118,7 +118,7 @@ FIXTURE_TEARDOWN(shortage)
 /* A test in each way: a function that runs as main goroutine. */
 #define TEST_SHORT(name)                                                      \
 	static void test_##name(void);                                        \
-	TEST_F(shortage, name)                                                \
+	TEST_F_TIMEOUT(shortage, name, 300)                                   \
 	{                                                                     \
 		if (!can_hibernate())                                         \
 			SKIP(return, "stacks hibernate on the module alone"); \
