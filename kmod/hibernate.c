@@ -236,14 +236,32 @@ static unsigned int burrow_hibernate_some(struct burrow_hibernating *h,
 	return run;
 }
 
+/*
+ * Who has stacks hibernate wants their memory back: of its pages the pool keeps no
+ * more than one part in 64 of what it may, for stacks that start meanwhile. No more goes
+ * than what this chunk gave.
+ */
+static void burrow_hibernate_shrink(struct burrow_context *ctx,
+				    unsigned long given)
+{
+	unsigned long bound = READ_ONCE(burrow_pool_limit) >> PAGE_SHIFT >> 6;
+	unsigned long count = READ_ONCE(ctx->pool.count);
+
+	if (count > bound)
+		burrow_pool_shrink(ctx, min(given, count - bound));
+}
+
 static void burrow_hibernate_chunk(struct burrow_hibernating *h)
 {
+	u64 before = h->freed;
 	unsigned int i;
 
 	down_read(&h->arena->life);
 	for (i = 0; i < h->count; i += burrow_hibernate_some(h, i))
 		cond_resched();
 	up_read(&h->arena->life);
+	burrow_hibernate_shrink(h->arena->ctx,
+				(h->freed - before) >> PAGE_SHIFT);
 }
 
 static long burrow_hibernate_all(struct burrow_hibernating *h,

@@ -86,7 +86,8 @@ parked() {
 		 $(cell parked $b $n bytes/goroutine) >= $(cell parked $b $n system-bytes/goroutine)"
 	holds "parked $b: mappings are counted" "$(cell parked $b $n mappings) >= 10"
 	holds "parked $b: times are taken" \
-		"$(cell parked $b $n ns/create) > 0 && $(cell parked $b $n ns/end) > 0"
+		"$(cell parked $b $n ns/create) > 0 && $(cell parked $b $n ns/wake) > 0 &&
+		 $(cell parked $b $n ns/end) > 0"
 }
 parked mmap 5000
 
@@ -114,8 +115,26 @@ if has_module; then
 	parked kmod 5000
 	holds "parked kmod: guards cost no mapping" \
 		"$(cell parked kmod 5000 mappings) < 500"
+
+	check "parked kmod-hibernated" bench parked --backend kmod,kmod-hibernated \
+		--count 5000 --waves 3
+	holds "parked kmod-hibernated: all of them do" \
+		"$(cell parked kmod-hibernated 5000 hibernated) >= 4950"
+	is "parked kmod-hibernated: every guard holds" \
+		"$(cell parked kmod-hibernated 5000 guards)" 5000.00
+	holds "parked kmod-hibernated: no page each" \
+		"$(cell parked kmod-hibernated 5000 process-bytes/goroutine) <
+		 $(cell parked kmod 5000 process-bytes/goroutine) - 3500"
+	holds "parked kmod-hibernated: some hundred bytes live" \
+		"$(cell parked kmod-hibernated 5000 live-bytes/goroutine) > 200 &&
+		 $(cell parked kmod-hibernated 5000 live-bytes/goroutine) < 600"
+	holds "parked kmod-hibernated: times are taken" \
+		"$(cell parked kmod-hibernated 5000 ns/hibernate) > 0 &&
+		 $(cell parked kmod-hibernated 5000 ns/wake) > 0"
+	is "parked kmod: nobody hibernates" \
+		"$(cell parked kmod 5000 hibernated)" ""
 else
-	for b in growth/kmod-cold growth/kmod-recycled growth/kmod-warm trim/kmod dirty/kmod parked/kmod; do
+	for b in growth/kmod-cold growth/kmod-recycled growth/kmod-warm trim/kmod dirty/kmod parked/kmod parked/kmod-hibernated; do
 		run bench ${b%/*} --backend ${b#*/} --depth 4 --count 10 --runs 1 --json -
 		is "${b/\// } without the module: status" $status 3
 		like "${b/\// } without the module: says so" "$(cat "$tmp/err")" \

@@ -4,7 +4,8 @@
  * the cgroup itself where it is mounted as usual). A tenth is left for what is
  * not heap or stack: code, malloc, page tables.
  *
- * Called once at the start of a run.
+ * That is asked once at the start of a run; what is left of it now and then, where
+ * stacks take much.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -65,4 +66,77 @@ uint64_t burrow_memory_of_cgroup(void)
 	}
 	fclose(f);
 	return n < NONE ? n - n / 10 : 0;
+}
+
+/* The sum of lines that begin with one of @names, in bytes; @unit of the file. */
+static uint64_t sum_of(const char *path, const char *const names[2],
+		       uint64_t unit)
+{
+	FILE *f = fopen(path, "re");
+	unsigned long long n;
+	uint64_t sum = 0;
+	char line[128];
+	int i;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		for (i = 0; i < 2; i++) {
+			if (names[i] &&
+			    !strncmp(line, names[i], strlen(names[i])) &&
+			    sscanf(line + strlen(names[i]), "%llu", &n) == 1)
+				sum += n * unit;
+		}
+	}
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+/* What @folder's own limit leaves. */
+static uint64_t left_in(const char *folder)
+{
+	static const char *const cache[2] = { "active_file ",
+					      "inactive_file " };
+	uint64_t limit, used, idle;
+	char path[512];
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.max", folder);
+	limit = read_bytes(path);
+	if (limit >= NONE)
+		return UINT64_MAX;
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.current", folder);
+	used = read_bytes(path);
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.stat", folder);
+	idle = sum_of(path, cache, 1);
+	used = used > idle ? used - idle : 0;
+	return limit > used ? limit - used : 0;
+}
+
+/* The least of what is left from the cgroup up to the root. */
+static uint64_t left_up(void)
+{
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	uint64_t n = UINT64_MAX, here;
+	char line[384] = "", *slash;
+
+	while (f && fgets(line, sizeof(line), f) && strncmp(line, "0::", 3))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	line[strcspn(line, "\n")] = '\0';
+	while ((slash = strrchr(line, '/'))) {
+		here = left_in(line + 3);
+		if (here < n)
+			n = here;
+		*slash = '\0';
+	}
+	return n;
+}
+
+uint64_t burrow_memory_left(void)
+{
+	static const char *const available[2] = { "MemAvailable:", NULL };
+	uint64_t n = sum_of("/proc/meminfo", available, 1024), here = left_up();
+
+	/* No kernel says 0: it was not to be read. */
+	return n && n < here ? n : here;
 }

@@ -10,4 +10,10 @@
 /* Nine tenths of what the cgroup of this process allows; 0: it sets no limit. */
 uint64_t burrow_memory_of_cgroup(void);
 
+/*
+ * What the machine has left, and the cgroup (version 2), each with what it could do
+ * without of its page cache; UINT64_MAX: nobody says. Reads files.
+ */
+uint64_t burrow_memory_left(void);
+
 #endif /* BURROW_LIMIT_H */

@@ -425,6 +425,8 @@ static void serve(struct burrow_thread *self)
 		burrow_io_poll(self, 0);
 	if (__atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED))
 		burrow_events_serve(self);
+	if (burrow_unlikely(READ_ONCE(burrow_runtime.help)))
+		burrow_hibernate_help();
 	if (READ_ONCE(proc->timers.count) || proc->cache.count) {
 		now = burrow_now();
 		burrow_timers_run(self, &proc->timers, now);

@@ -26,6 +26,8 @@
 
 #define DAY_NS (24 * 3600000000000LL)
 
+#define HIBERNATE_NS 10000000000LL /* Documentation/scheduler.rst says why */
+
 int burrow_sized_copy(void *to, size_t size, const void *from, size_t least)
 {
 	size_t given = *(const size_t *)from;
@@ -236,11 +238,8 @@ static int read_hibernate(struct burrow_config *config)
 {
 	const char *text = env("BURROW_HIBERNATE");
 
-	config->hibernate_ns = -1;
-	if (!text || !strcmp(text, "off"))
-		return 0;
-	config->hibernate_ns = parse_duration(text);
-	if (config->hibernate_ns < 0)
+	config->hibernate_ns = text ? parse_duration(text) : HIBERNATE_NS;
+	if (text && config->hibernate_ns < 0 && strcmp(text, "off") != 0)
 		return bad(
 			"BURROW_HIBERNATE", text,
 			"not off, nor a time up to a day, as 0, 500ms, 10s, 5m or 1h are");

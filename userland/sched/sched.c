@@ -270,6 +270,7 @@ static bool must_look(const struct burrow_proc *proc)
 {
 	return proc->io_busy || READ_ONCE(proc->timers.count) ||
 	       proc->tick % DECAY_EVERY == CLOCK_EVERY ||
+	       READ_ONCE(burrow_runtime.help) ||
 	       __atomic_load_n(&burrow_runtime.notified, __ATOMIC_RELAXED);
 }
 

@@ -435,6 +435,8 @@ struct burrow_remains;
  * @waiters:	goroutines that wait for what comes from outside of the runtime
  *		(events, signals); atomic
  * @notified:	events that were notified, as a stack; atomic
+ * @help:	memory is short, and there is something to be done about it: the
+ *		monitor sets it, who finds nothing takes it back
  * @next_id:	lives on from run to run; atomic
  * @clock:	milliseconds since the start as the monitor last looked
  * @started_at:	burrow_now() then
@@ -479,6 +481,7 @@ struct burrow_runtime {
 	uint32_t away;
 	uint32_t waiters;
 	struct burrow_event *notified;
+	uint32_t help;
 	uint64_t next_id;
 	uint32_t clock;
 	int64_t started_at;
@@ -616,11 +619,13 @@ struct goroutine *goroutine_walk_next(struct goroutine_walk *walk);
 /*
  * hibernate.c: by the monitor, every few milliseconds. @idle_since: since then nothing
  * has run. When it wants to be called again, burrow_now(); BURROW_FOREVER: not before
- * somebody has run.
+ * somebody has run. And by anybody who helps, if runtime.help says so: one batch; false:
+ * there was none, or others are at it.
  */
 void burrow_hibernate_open(void);
 int64_t burrow_hibernate_some(struct burrow_runtime *rt, int64_t now,
 			      int64_t idle_since);
+bool burrow_hibernate_help(void);
 
 const char *goroutine_reason_name(const struct goroutine *g);
 void goroutine_queue_push(struct goroutine_queue *queue, struct goroutine *g);

@@ -321,6 +321,33 @@ static void kmod_stats(struct burrow_stack_pool *pool,
 	stats->hibernate_races = module.hibernate_races;
 }
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static int kmod_memory(struct burrow_stack_pool *pool,
+		       struct burrow_stack_memory *memory)
+{
+	struct burrow_context_stats s = { .size = sizeof(s) };
+	struct burrow_version version = {
+		.size = sizeof(version),
+		.abi = BURROW_ABI,
+	};
+	uint64_t mine, users;
+
+	if (ioctl(pool->fd, BURROW_IOC_STATS, &s) ||
+	    ioctl(pool->fd, BURROW_IOC_VERSION, &version))
+		return -errno;
+	memory->stacks = s.stack_bytes;
+	memory->held =
+		s.stack_bytes + s.heap_bytes + s.table_bytes + s.store_bytes;
+	mine = less(version.context_limit, memory->held);
+	users = less(version.user_limit + s.pool_bytes, s.user_bytes);
+	memory->left = mine < users ? mine : users;
+	return 0;
+}
+
 const struct burrow_stack_backend burrow_stack_kmod = {
 	.name = "kmod",
 	.probe = kmod_probe,
@@ -340,4 +367,5 @@ const struct burrow_stack_backend burrow_stack_kmod = {
 	.advise = kmod_advise,
 	.no_memory = kmod_no_memory,
 	.stats = kmod_stats,
+	.memory = kmod_memory,
 };

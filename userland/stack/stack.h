@@ -126,6 +126,19 @@ struct burrow_stack_report {
 };
 
 /**
+ * struct burrow_stack_memory - memory of a pool, bytes
+ * @stacks:	in slots
+ * @held:	all that the backend holds for this process: heap and tables, too, but
+ *		not what can be used again
+ * @left:	what the backend's own limits leave
+ */
+struct burrow_stack_memory {
+	uint64_t stacks;
+	uint64_t held;
+	uint64_t left;
+};
+
+/**
  * struct burrow_stack_backend - a way to have stacks
  * @name:	as in BURROW_BACKEND
  * @probe:	tries it; leaves nothing behind
@@ -156,6 +169,7 @@ struct burrow_stack_report {
  * @no_memory:	says why a stack could not grow; for signal handlers
  * @stats:	fills what is about stacks, as far as the backend knows it, less
  *		@stacks_warm; the rest stays as it is, 0
+ * @memory:	what it holds; 0 or a negative errno. NULL where @hibernate is
  * @checks:	trim compares the word, before and after: others may run
  * @packed:	what a slot has is at its upper end, without holes
  * @rests:	memory is dear to come by and to give back: small stacks rest
@@ -187,6 +201,8 @@ struct burrow_stack_backend {
 	const char *(*no_memory)(struct burrow_stack_pool *pool);
 	void (*stats)(struct burrow_stack_pool *pool,
 		      struct burrow_stats *stats);
+	int (*memory)(struct burrow_stack_pool *pool,
+		      struct burrow_stack_memory *memory);
 	bool checks;
 	bool packed;
 	bool rests;

@@ -184,7 +184,7 @@ static void check_backends(struct argp_state *state,
 	free(copy);
 }
 
-enum { OPT_LIST = 256, OPT_JSON, OPT_SVG, OPT_RUNS };
+enum { OPT_LIST = 256, OPT_JSON, OPT_SVG, OPT_RUNS, OPT_WAVES };
 
 static const struct argp_option options[] = {
 	{ "list", OPT_LIST, NULL, 0, "Name the benchmarks and their backends",
@@ -201,6 +201,9 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "runs", OPT_RUNS, "N", 0,
 	  "Samples of each row, after one that is dropped", 0 },
+	{ "waves", OPT_WAVES, "N", 0,
+	  "Wake those who are parked in so many parts, one after the other (parked); default: all at once",
+	  0 },
 	{ "json", OPT_JSON, "FILE", 0,
 	  "Write results as JSON; with - it is all of standard output, and the table goes to standard error",
 	  0 },
@@ -233,6 +236,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_RUNS:
 		o->runs = number(state, "runs", arg, 1, 100000);
+		break;
+	case OPT_WAVES:
+		o->waves = number(state, "waves", arg, 1, 1000000);
 		break;
 	case OPT_JSON:
 		request->json = arg;

@@ -332,7 +332,7 @@ static void tell_of_hibernation(const struct burrow_stack_report *kmod)
 		      "the module that is loaded can't");
 	else
 		found("hibernation", GOOD, "",
-		      "parked goroutines need hold no page; BURROW_HIBERNATE=10s has it so");
+		      "who is parked for ten seconds holds no page; BURROW_HIBERNATE says otherwise");
 }
 
 /* The first usable one of those that the environment allows. */

@@ -20,6 +20,7 @@
  * @count:	goroutines, or how often, 0 for the benchmark's own choice
  * @procs:	processors of the runtime, 0 for the default
  * @runs:	samples of each row, 0 for the default
+ * @waves:	in which the parked are woken, 0 for one
  */
 struct bench_options {
 	const char *backends;
@@ -28,6 +29,7 @@ struct bench_options {
 	long count;
 	int procs;
 	int runs;
+	long waves;
 };
 
 /**

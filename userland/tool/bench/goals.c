@@ -24,6 +24,8 @@
  * @elsewhere:	what other libraries need, by others' or older measurements
  * @peer:	whose row of @unit it is divided by, where @against is NULL
  * @by:		else, by what number
+ * @count:	of so many goroutines and more, where rows have that instead of
+ *		processors
  * @alone:	on one processor only
  * @spread:	else, by the same on one processor: this is for two
  */
@@ -36,6 +38,7 @@ struct goal {
 	const char *elsewhere;
 	const char *peer;
 	double by;
+	long count;
 	bool alone;
 	bool spread;
 };
@@ -165,6 +168,12 @@ static const struct goal goals[] = {
 		     1.1),
 	BESIDE_LIBGC("peak of memory, push", "peak-KiB/push", 1.1),
 	ON_TWO("skynet, wall, 2 procs / 1", "skynet", "wall-ns/actor", 1 / 1.6),
+	{ .figure = "parked for long, bytes",
+	  .bench = "parked",
+	  .unit = "bytes/goroutine",
+	  .by = 1,
+	  .count = 1000000,
+	  .limit = 1000 },
 };
 
 #define NGOALS (sizeof(goals) / sizeof(goals[0]))
@@ -173,7 +182,7 @@ static const struct goal goals[] = {
  * struct finding - a goal and what was measured
  * @goal:	the goal
  * @backend:	of Burrow's row
- * @procs:	processors
+ * @value:	processors, or how many goroutines
  * @ours:	Burrow's figure
  * @whose:	whose figure it is divided by, NULL: a number
  * @other:	what it is divided by
@@ -183,7 +192,7 @@ static const struct goal goals[] = {
 struct finding {
 	const struct goal *goal;
 	const char *backend;
-	long procs;
+	long value;
 	double ours;
 	const char *whose;
 	double other;
@@ -231,11 +240,17 @@ static double ratio(const struct bench_row *ours, const struct bench_row *other)
 	return r;
 }
 
+/* What its rows are told apart by. */
+static const char *param_of(const struct goal *goal)
+{
+	return goal->count ? "count" : "procs";
+}
+
 static const struct bench_row *row_of(const struct goal *goal,
-				      const char *backend, long procs,
+				      const char *backend, long value,
 				      const char *unit)
 {
-	return results_find(goal->bench, backend, "procs", procs, unit);
+	return results_find(goal->bench, backend, param_of(goal), value, unit);
 }
 
 static const struct bench_row *best_peer(const struct goal *goal, long procs)
@@ -267,33 +282,34 @@ static const struct bench_row *other_row(const struct goal *goal,
 		      goal->against);
 }
 
-static bool look(const struct goal *goal, const char *backend, long procs,
+static bool look(const struct goal *goal, const char *backend, long value,
 		 struct finding *f)
 {
 	const struct bench_row *ours, *other = NULL;
 
-	if ((goal->alone && procs > 1) || (goal->spread && procs != 2))
+	if ((goal->alone && value > 1) || (goal->spread && value != 2) ||
+	    value < goal->count)
 		return false;
-	ours = row_of(goal, backend, procs, goal->unit);
+	ours = row_of(goal, backend, value, goal->unit);
 	if (!goal->by)
-		other = other_row(goal, backend, procs);
+		other = other_row(goal, backend, value);
 	if (!ours || (!other && !goal->by))
 		return false;
 	*f = (struct finding){
 		.goal = goal,
 		.backend = backend,
-		.procs = procs,
+		.value = value,
 		.ours = median(ours),
 		.whose = other ? other->backend : NULL,
 		.other = other ? median(other) : goal->by,
-		.best = best_peer(goal, procs),
+		.best = best_peer(goal, value),
 	};
 	f->ratio = other ? ratio(ours, other) : f->ours / goal->by;
 	return true;
 }
 
-/* The numbers of processors that were measured, in turn. */
-static long procs_after(long procs)
+/* The numbers of processors, or of goroutines, that were measured, in turn. */
+static long value_after(const char *param, long value)
 {
 	long next = 0;
 	size_t i;
@@ -301,7 +317,7 @@ static long procs_after(long procs)
 	for (i = 0; i < results_count(); i++) {
 		const struct bench_row *row = results_row(i);
 
-		if (!strcmp(row->param, "procs") && row->value > procs &&
+		if (!strcmp(row->param, param) && row->value > value &&
 		    (!next || row->value < next))
 			next = row->value;
 	}
@@ -311,20 +327,26 @@ static long procs_after(long procs)
 /* Calls @fn for each goal that something was measured for; how many. */
 static size_t each(void (*fn)(const struct finding *f, void *arg), void *arg)
 {
-	static const char *const backends[] = { "kmod", "mmap" };
+	static const char *const backends[] = { "kmod", "mmap",
+						"kmod-hibernated" };
+	const char *param;
 	struct finding f;
 	size_t i, k, n = 0;
-	long procs;
+	long value;
 
-	for (i = 0; i < NGOALS; i++)
-		for (procs = procs_after(0); procs; procs = procs_after(procs))
-			for (k = 0; k < 2; k++) {
-				if (!look(&goals[i], backends[k], procs, &f))
+	for (i = 0; i < NGOALS; i++) {
+		param = param_of(&goals[i]);
+		for (value = value_after(param, 0); value;
+		     value = value_after(param, value))
+			for (k = 0; k < 3; k++) {
+				if (!goals[i].count == (k == 2) ||
+				    !look(&goals[i], backends[k], value, &f))
 					continue;
 				n++;
 				if (fn)
 					fn(&f, arg);
 			}
+	}
 	return n;
 }
 
@@ -343,10 +365,10 @@ static void write_line(const struct finding *f, void *arg)
 			 median(f->best) < 100, median(f->best));
 	fprintf(arg,
 		"%-33s %-5s %5ld %9.*f %9.*f %-6s %7.3f %6.3f %-5s  %-13s %s\n",
-		goal->figure, f->backend, f->procs, f->ours < 100, f->ours,
+		goal->figure, f->backend, f->value, f->ours < 100, f->ours,
 		f->other < 100, f->other, f->whose ? f->whose : "", f->ratio,
 		goal->limit, met(f) ? "ok" : "SHORT", best,
-		goal->elsewhere && f->procs == 1 ? goal->elsewhere : "");
+		goal->elsewhere && f->value == 1 ? goal->elsewhere : "");
 }
 
 void goals_table(FILE *to)
@@ -381,7 +403,7 @@ static void add_finding(const struct finding *f, void *arg)
 	json_add_text(o, "bench", f->goal->bench);
 	json_add_text(o, "unit", f->goal->unit);
 	json_add_text(o, "backend", f->backend);
-	json_add_number(o, "procs", f->procs);
+	json_add_number(o, param_of(f->goal), f->value);
 	add_figure(o, "burrow", f->ours);
 	add_figure(o, "other", f->other);
 	json_add_text(o, "of", f->whose ? f->whose : "");
@@ -408,7 +430,7 @@ static void write_bar(const struct finding *f, void *arg)
 	if (!beside_go(f->goal))
 		return;
 	fprintf(arg, "\"%s, %ld P%s\" %.4f %.4f %d\n", f->goal->figure,
-		f->procs, strcmp(f->backend, "kmod") ? "" : ", kmod", f->ratio,
+		f->value, strcmp(f->backend, "kmod") ? "" : ", kmod", f->ratio,
 		f->goal->limit, met(f) ? 0x2ca02c : 0xd62728);
 }
 

@@ -14,18 +14,26 @@
  *			module's own structures too, and whatever else the
  *			machine did meanwhile: it wants to be idle
  *
- * ns/create is from the first spawn until all are parked, ns/end from the
- * first wake-up until all have ended. mappings is the process's number of
- * them. guards counts the stacks whose guard holds: the kernel is asked to
- * write to the guard's highest page and to its lowest (the slot's first), and
- * both must fail.
+ * ns/create is from the first spawn until all are parked, ns/wake for waking each
+ * once, who then parks again, in --waves parts; ns/end from the first wake-up until
+ * all have ended. mappings is the process's number of them. guards counts the
+ * stacks whose guard holds: the kernel is asked to write to the guard's highest
+ * page and to its lowest (the slot's first), and both must fail.
+ *
+ * kmod-hibernated is kmod, where all hibernate before memory is looked at, and
+ * again after each wave. ns/hibernate is the time of one thread that does
+ * nothing else; hibernated counts those that do, and live-bytes/goroutine is
+ * what the module saved of each. Of kmod nobody hibernates.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <linux/burrow.h>
 
 #include <burrow/chan.h>
 
@@ -39,26 +47,34 @@
 
 #define DEFAULT_COUNT 100000
 #define DEFAULT_RUNS 1
+#define MINE 128
+#define ROUND_NS 25000000 /* so long the runtime waits between rounds */
+#define IDLE_ROUNDS 20
 
 /*
  * In the child: the goroutines, in the order in which they parked, which wait
- * for a channel to close.
+ * for a channel to close, and wait again if something comes out of it.
  */
 static struct {
 	struct burrow_chan *end;
 	struct goroutine **members;
 	size_t parked;
+	size_t woken;
 	size_t ended;
 } crowd;
 
+/* With what a channel needs it has some 300 bytes live. */
 static void member(void *arg)
 {
 	size_t i = __atomic_fetch_add(&crowd.parked, 1, __ATOMIC_RELAXED);
+	volatile char mine[MINE];
 
 	(void)arg;
+	mine[0] = 0;
 	crowd.members[i] = burrow_current();
-	burrow_chan_recv(crowd.end, NULL);
-	__atomic_fetch_add(&crowd.ended, 1, __ATOMIC_RELAXED);
+	while (burrow_chan_recv(crowd.end, NULL) == 1)
+		__atomic_fetch_add(&crowd.woken, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&crowd.ended, 1 + mine[0], __ATOMIC_RELAXED);
 }
 
 static bool all(const size_t *counter, size_t n)
@@ -83,6 +99,60 @@ static size_t park(size_t count, uint64_t *ticks)
 		burrow_yield();
 	*ticks = bench_ticks() - start;
 	return i;
+}
+
+/* Those who have waited for longest. */
+static uint64_t wake(size_t n)
+{
+	uint64_t start = bench_ticks();
+	size_t i;
+
+	crowd.woken = 0;
+	for (i = 0; i < n; i++)
+		burrow_chan_send(crowd.end, NULL);
+	while (!all(&crowd.woken, n))
+		burrow_yield();
+	return bench_ticks() - start;
+}
+
+/* What the module says of stacks that hibernate. */
+struct asleep {
+	uint64_t count;
+	uint64_t bytes;
+};
+
+static struct asleep asleep(void)
+{
+	struct burrow_context_stats stats = { .size = sizeof(stats) };
+
+	if (ioctl(burrow_runtime.pool->fd, BURROW_IOC_STATS, &stats))
+		return (struct asleep){ 0 };
+	return (struct asleep){ stats.hibernates - stats.restores,
+				stats.saved_bytes };
+}
+
+/*
+ * As those do who help the monitor, until all hibernate or no more do. The ticks
+ * are of that alone, not of waiting for a round.
+ */
+static struct asleep hibernate_all(uint64_t *ticks)
+{
+	struct asleep now = asleep(), before;
+	uint64_t start;
+	int idle = 0;
+
+	*ticks = 0;
+	while (now.count < crowd.parked && idle < IDLE_ROUNDS) {
+		before = now;
+		burrow_sleep(ROUND_NS);
+		start = bench_ticks();
+		while (burrow_hibernate_help())
+			continue;
+		*ticks += bench_ticks() - start;
+		now = asleep();
+		idle = now.count > before.count ? 0 : idle + 1;
+	}
+	return now;
 }
 
 static uint64_t end_all(void)
@@ -127,29 +197,44 @@ struct service {
 	FILE *from;
 	FILE *to;
 	size_t count;
+	const char *hibernate;
 	struct burrow_options options;
 };
+
+/* Answers a request. */
+static void answer(struct service *s, const char *word)
+{
+	struct asleep found;
+	uint64_t n, ticks;
+
+	if (!strcmp(word, "park") && fscanf(s->from, "%" SCNu64, &n) == 1 &&
+	    n <= s->count) {
+		n = park(n, &ticks);
+		fprintf(s->to, "%" PRIu64 " %" PRIu64 "\n", ticks, n);
+	} else if (!strcmp(word, "hibernate")) {
+		found = hibernate_all(&ticks);
+		fprintf(s->to, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", ticks,
+			found.count, found.bytes);
+	} else if (!strcmp(word, "wake") &&
+		   fscanf(s->from, "%" SCNu64, &n) == 1 && n <= s->count) {
+		fprintf(s->to, "%" PRIu64 "\n", wake(n));
+	} else if (!strcmp(word, "guards")) {
+		fprintf(s->to, "%zu\n", guarded());
+	} else if (!strcmp(word, "end")) {
+		fprintf(s->to, "%" PRIu64 "\n", end_all());
+	}
+	fflush(s->to);
+}
 
 static int serve_goroutine(void *arg)
 {
 	struct service *s = arg;
 	char word[16];
-	uint64_t n, ticks;
 
 	fputs("ready\n", s->to);
 	fflush(s->to);
-	while (fscanf(s->from, "%15s", word) == 1) {
-		if (!strcmp(word, "park") &&
-		    fscanf(s->from, "%" SCNu64, &n) == 1 && n <= s->count) {
-			n = park(n, &ticks);
-			fprintf(s->to, "%" PRIu64 " %" PRIu64 "\n", ticks, n);
-		} else if (!strcmp(word, "guards")) {
-			fprintf(s->to, "%zu\n", guarded());
-		} else if (!strcmp(word, "end")) {
-			fprintf(s->to, "%" PRIu64 "\n", end_all());
-		}
-		fflush(s->to);
-	}
+	while (fscanf(s->from, "%15s", word) == 1)
+		answer(s, word);
 	return 0;
 }
 
@@ -165,16 +250,18 @@ static int serve(FILE *from, FILE *to, void *arg)
 		return TOOL_FAILED;
 	/* Present before the first look, so that it is not in the figures. */
 	memset(crowd.members, 1, bytes);
+	setenv("BURROW_HIBERNATE", s->hibernate, 1);
 	return burrow_run(&s->options, serve_goroutine, s) ? TOOL_FAILED :
 							     TOOL_OK;
 }
 
 static int start_runtime(struct peer *peer, const struct bench_options *options,
-			 enum burrow_backend backend, size_t count, char *why,
-			 size_t size)
+			 enum burrow_backend backend, const char *hibernate,
+			 size_t count, char *why, size_t size)
 {
 	struct service s = {
 		.count = count,
+		.hibernate = hibernate,
 		.options = {
 			.size = sizeof(s.options),
 			.procs = options->procs,
@@ -191,15 +278,30 @@ static int start_runtime(struct peer *peer, const struct bench_options *options,
 static int start_kmod(struct peer *peer, const struct bench_options *options,
 		      size_t count, char *why, size_t size)
 {
-	return start_runtime(peer, options, BURROW_BACKEND_KMOD, count, why,
-			     size);
+	return start_runtime(peer, options, BURROW_BACKEND_KMOD, "off", count,
+			     why, size);
+}
+
+static int start_hibernated(struct peer *peer,
+			    const struct bench_options *options, size_t count,
+			    char *why, size_t size)
+{
+	struct burrow_stack_report report;
+
+	burrow_stack_probe(&burrow_stack_kmod, &report);
+	if (report.usable && !report.hibernates) {
+		snprintf(why, size, "this module has no hibernation");
+		return -EOPNOTSUPP;
+	}
+	return start_runtime(peer, options, BURROW_BACKEND_KMOD, "0", count,
+			     why, size);
 }
 
 static int start_mmap(struct peer *peer, const struct bench_options *options,
 		      size_t count, char *why, size_t size)
 {
-	return start_runtime(peer, options, BURROW_BACKEND_MMAP, count, why,
-			     size);
+	return start_runtime(peer, options, BURROW_BACKEND_MMAP, "off", count,
+			     why, size);
 }
 
 static int start_go(struct peer *peer, const struct bench_options *options,
@@ -213,12 +315,14 @@ static int start_go(struct peer *peer, const struct bench_options *options,
 static const struct way {
 	const char *name;
 	bool guards;
+	bool hibernates;
 	int (*start)(struct peer *peer, const struct bench_options *options,
 		     size_t count, char *why, size_t size);
 } ways[] = {
-	{ "kmod", true, start_kmod },
-	{ "mmap", true, start_mmap },
-	{ "go", false, start_go },
+	{ "kmod", true, false, start_kmod },
+	{ "kmod-hibernated", true, true, start_hibernated },
+	{ "mmap", true, false, start_mmap },
+	{ "go", false, false, start_go },
 };
 
 #define NWAYS (sizeof(ways) / sizeof(ways[0]))
@@ -270,11 +374,51 @@ struct found {
 	uint64_t create;
 	uint64_t parked;
 	uint64_t guards;
+	uint64_t hibernate;
+	uint64_t hibernated;
+	uint64_t live;
+	uint64_t wake;
 	uint64_t end;
 };
 
-static int measure(struct peer *peer, const struct way *way, size_t count,
-		   struct found *found)
+static int put_to_sleep(struct peer *peer, struct found *found)
+{
+	uint64_t answer[3];
+	int err = peer_ask(peer, "hibernate", 3, answer);
+
+	if (err || found->hibernated)
+		return err;
+	found->hibernate = answer[0];
+	found->hibernated = answer[1];
+	found->live = answer[2];
+	return 0;
+}
+
+/* In as many waves as were asked for, all once. */
+static int wake_all(struct peer *peer, const struct way *way, size_t waves,
+		    size_t count, struct found *found)
+{
+	size_t i, done = 0;
+	char request[32];
+	uint64_t ticks;
+	int err = 0;
+
+	for (i = 1; i <= waves && !err; i++) {
+		snprintf(request, sizeof(request), "wake %zu",
+			 count * i / waves - done);
+		done = count * i / waves;
+		err = peer_ask(peer, request, 1, &ticks);
+		if (err)
+			return err;
+		found->wake += ticks;
+		if (way->hibernates && i < waves)
+			err = put_to_sleep(peer, found);
+	}
+	return err;
+}
+
+static int measure(struct peer *peer, const struct way *way, size_t waves,
+		   size_t count, struct found *found)
 {
 	char request[32];
 	uint64_t answer[2];
@@ -291,10 +435,16 @@ static int measure(struct peer *peer, const struct way *way, size_t count,
 	found->parked = answer[1];
 	if (found->parked < count)
 		return 0;
+	if (way->hibernates)
+		err = put_to_sleep(peer, found);
+	if (err)
+		return err;
 	found->mappings = mappings(peer->pid);
 	err = look(peer->pid, &found->after);
 	if (!err && way->guards)
 		err = peer_ask(peer, "guards", 1, &found->guards);
+	if (!err)
+		err = wake_all(peer, way, waves, count, found);
 	if (!err)
 		err = peer_ask(peer, "end", 1, &found->end);
 	return err;
@@ -319,7 +469,15 @@ static void record(const struct way *way, size_t count,
 	add(way, count, "mappings", found->mappings);
 	if (way->guards)
 		add(way, count, "guards", found->guards);
+	if (way->hibernates) {
+		add(way, count, "hibernated", found->hibernated);
+		add(way, count, "live-bytes/goroutine",
+		    (double)found->live / found->hibernated);
+		add(way, count, "ns/hibernate",
+		    bench_ns(found->hibernate) / found->hibernated);
+	}
 	add(way, count, "ns/create", bench_ns(found->create) / count);
+	add(way, count, "ns/wake", bench_ns(found->wake) / count);
 	add(way, count, "ns/end", bench_ns(found->end) / count);
 }
 
@@ -336,7 +494,8 @@ static int sample(const struct way *way, const struct bench_options *options,
 			bench_left_out("parked", way->name, why);
 		return 0;
 	}
-	err = measure(&peer, way, count, &found);
+	err = measure(&peer, way, options->waves ? options->waves : 1, count,
+		      &found);
 	peer_end(&peer);
 	if (tool_interrupted)
 		return 0;

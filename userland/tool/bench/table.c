@@ -9,6 +9,8 @@
 
 #include "results.h"
 
+#define MAX_UNITS 16
+
 /*
  * What the ratio columns divide by, where the benchmark does not say: the first
  * of these that was measured.
@@ -136,8 +138,8 @@ static void write_head(FILE *to, const struct bench_row *block,
 static void write_block(FILE *to, size_t first)
 {
 	const struct bench_row *block = results_row(first), *row;
-	const char *units[8], *last = "";
-	size_t n = block_units(first, units, 8), i, k;
+	const char *units[MAX_UNITS], *last = "";
+	size_t n = block_units(first, units, MAX_UNITS), i, k;
 
 	write_head(to, block, units, n);
 	for (i = first; i < results_count(); i++) {

@@ -33,9 +33,11 @@ func grow(frames uint64) (op, cycle uint64) {
 	return op, ticks() - start
 }
 
-// A crowd of goroutines that wait for a channel to close.
+// A crowd of goroutines that wait for a channel to close, and wait again if
+// something comes out of it.
 type crowd struct {
 	parked sync.WaitGroup
+	woken  sync.WaitGroup
 	ended  sync.WaitGroup
 	end    chan struct{}
 }
@@ -48,11 +50,24 @@ func (c *crowd) park(count int) uint64 {
 	for i := 0; i < count; i++ {
 		go func() {
 			c.parked.Done()
-			<-c.end
+			for range c.end {
+				c.woken.Done()
+			}
 			c.ended.Done()
 		}()
 	}
 	c.parked.Wait()
+	return ticks() - start
+}
+
+// wake has those who have waited for longest wait once more.
+func (c *crowd) wake(count int) uint64 {
+	start := ticks()
+	c.woken.Add(count)
+	for i := 0; i < count; i++ {
+		c.end <- struct{}{}
+	}
+	c.woken.Wait()
 	return ticks() - start
 }
 
@@ -78,6 +93,8 @@ func main() {
 			fmt.Println(grow(n))
 		case "park":
 			fmt.Println(c.park(int(n)), n)
+		case "wake":
+			fmt.Println(c.wake(int(n)))
 		case "end":
 			fmt.Println(c.finish())
 		}
