@@ -78,6 +78,8 @@ struct burrow_stack_rest {
  * @free:	most recently freed slot + 1, 0 for none
  * @rest:	freed slots that have their memory still
  * @watched:	the collector is told of writes to it; the collector's alone
+ * @whose:	by slot: what the collector knows of who hibernates there, or NULL;
+ *		the collector's alone
  * @number:	the backend's name for it
  * @offset:	where it lies in the backend's descriptor
  * @table_bytes: length of @table
@@ -99,6 +101,7 @@ struct burrow_stack_arena {
 	uint32_t free;
 	struct burrow_stack_rest rest;
 	bool watched;
+	uint32_t *whose;
 	uint32_t number;
 	uint64_t offset;
 	size_t table_bytes;
@@ -140,7 +143,11 @@ struct burrow_stack_report {
  *		negative errno. NULL where no kernel could have it
  * @saved:	records of what is saved of hibernated slots among @n from @from on,
  *		struct burrow_saved_slot and the bytes, into @buffer; sets @next to
- *		the first slot that was not looked at. Bytes, or negative errno
+ *		the first slot that was not looked at. @flags: BURROW_SAVED_*. Bytes,
+ *		or negative errno
+ * @restored:	numbers of at most @room slots that are not hibernated any more since
+ *		@saved noted that they were; each is told once. How many, less than
+ *		@room: that was all; or negative errno
  * @prefault:	map that much at the upper end of a slot at once; no more than
  *		a hint
  * @resident:	bytes of memory that a slot has now, or negative errno
@@ -166,9 +173,11 @@ struct burrow_stack_backend {
 	int64_t (*hibernate)(struct burrow_stack_arena *arena,
 			     struct burrow_hibernate_entry *entries,
 			     uint32_t n);
-	int64_t (*saved)(struct burrow_stack_arena *arena, uint64_t from,
-			 uint64_t n, void *buffer, size_t bytes,
+	int64_t (*saved)(struct burrow_stack_arena *arena, uint32_t flags,
+			 uint64_t from, uint64_t n, void *buffer, size_t bytes,
 			 uint64_t *next);
+	int64_t (*restored)(struct burrow_stack_arena *arena, uint64_t *slots,
+			    size_t room);
 	void (*prefault)(struct burrow_stack_arena *arena, uint32_t slot,
 			 size_t bytes);
 	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t slot);
