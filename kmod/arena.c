@@ -378,6 +378,7 @@ static void burrow_arena_free(struct kref *ref)
 	struct burrow_arena *arena =
 		container_of(ref, struct burrow_arena, ref);
 
+	burrow_notes_close(arena);
 	burrow_pool_uncharge(arena->ctx, arena->records);
 	kvfree(arena->table);
 	kvfree(arena->dir);

@@ -166,17 +166,18 @@ bool burrow_block_any(struct burrow_arena *arena, unsigned long first,
 	return false;
 }
 
-static void burrow_block_free(struct burrow_arena *arena,
+static void burrow_block_free(struct burrow_arena *arena, unsigned long nr,
 			      struct burrow_block *block)
 {
+	unsigned int shift = burrow_arena_slots_shift(arena);
 	struct burrow_context *ctx = arena->ctx;
 	unsigned long i;
 
 	mutex_lock(&block->lock);
 	if (arena->kind == BURROW_ARENA_STACK) {
-		for (i = 0; i < 1UL << burrow_arena_slots_shift(arena); i++) {
+		for (i = 0; i < 1UL << shift; i++) {
 			burrow_hibernate_forget(arena, block,
-						&block->stacks[i]);
+						(nr << shift) + i);
 			burrow_stack_drop(arena, &block->stacks[i], 0);
 			if (block->lazy)
 				burrow_lazy_forget(arena, block, i);
@@ -212,7 +213,8 @@ void burrow_block_free_all(struct burrow_arena *arena)
 		for (j = 0; j < BURROW_DIR_ENTRIES; j++) {
 			if (!dir[j])
 				continue;
-			burrow_block_free(arena, dir[j]);
+			burrow_block_free(arena, i * BURROW_DIR_ENTRIES + j,
+					  dir[j]);
 			cond_resched();
 		}
 		arena->dir[i] = NULL;

@@ -253,6 +253,8 @@ struct burrow_context {
  * @peak:	most of @pages since it was last empty
  * @live:	units of 8 bytes at @saved, or 0: it is not hibernated. If it is,
  *		@pages is 0.
+ * @told:	a collector has noted what is saved (notes.c)
+ * @over:	what it had noted is not saved any more, and it was not told
  *
  * All under the block's lock.
  */
@@ -263,11 +265,14 @@ struct burrow_stack {
 	};
 	u32 pages;
 	u32 peak : 19;
-	u32 live : 13;
+	u32 live : 10;
+	u32 told : 1;
+	u32 over : 1;
 };
 
 /* Each slot has one, touched or not. */
 static_assert(sizeof(struct burrow_stack) == 16);
+static_assert(BURROW_STORE_MAX / sizeof(u64) < 1 << 10);
 
 /**
  * struct burrow_lazy - that a slot was trimmed lazily
@@ -344,6 +349,8 @@ struct burrow_block {
  *		once (cmpxchg) and go under @life
  * @table_lock:	protects insertion into @table
  * @table:	pages of the table; entries appear once and go under @life
+ * @notes:	which blocks have news for a collector (notes.c), once one has
+ *		asked; appears once, under the context's lock
  */
 struct burrow_arena {
 	struct kref ref;
@@ -368,6 +375,7 @@ struct burrow_arena {
 	struct burrow_block ***dir;
 	struct mutex table_lock;
 	struct page **table;
+	struct burrow_notes *notes;
 };
 
 /* context.c */
@@ -443,8 +451,7 @@ void burrow_hibernate_restore(struct burrow_arena *arena,
 			      struct burrow_block *block, unsigned long slot,
 			      struct page *page);
 void burrow_hibernate_forget(struct burrow_arena *arena,
-			     struct burrow_block *block,
-			     struct burrow_stack *stack);
+			     struct burrow_block *block, unsigned long slot);
 
 /* dump.c */
 void burrow_dump_prepare(struct burrow_arena *arena);
@@ -463,6 +470,17 @@ unsigned long burrow_pgtable_area(struct burrow_context *ctx,
 				  unsigned long addr);
 void burrow_pgtable_closed(struct burrow_context *ctx);
 void burrow_pgtable_mapped(struct burrow_context *ctx);
+
+/* notes.c */
+int burrow_notes_open(struct burrow_arena *arena);
+void burrow_notes_close(struct burrow_arena *arena);
+void burrow_notes_saved(struct burrow_arena *arena, unsigned long slot);
+void burrow_notes_told(struct burrow_arena *arena, unsigned long slot);
+void burrow_notes_over(struct burrow_arena *arena, struct burrow_stack *stack,
+		       unsigned long slot);
+unsigned long burrow_notes_next(struct burrow_arena *arena, unsigned long page,
+				unsigned long end);
+long burrow_restored(struct burrow_context *ctx, struct burrow_restored *args);
 
 /* heap.c */
 vm_fault_t burrow_heap_fault(struct burrow_arena *arena, struct vm_fault *vmf);

@@ -234,6 +234,7 @@ union burrow_args {
 	struct burrow_hibernate hibernate;
 	struct burrow_saved saved;
 	struct burrow_pgtables pgtables;
+	struct burrow_restored restored;
 };
 
 struct burrow_call {
@@ -266,9 +267,13 @@ static const struct burrow_call burrow_calls[] = {
 					.flags = BURROW_STATS_DRAIN },
 	[_IOC_NR(BURROW_IOC_HIBERNATE)] = { .size = sizeof(
 						    struct burrow_hibernate) },
-	[_IOC_NR(BURROW_IOC_SAVED)] = { .size = sizeof(struct burrow_saved) },
+	[_IOC_NR(BURROW_IOC_SAVED)] = { .size = sizeof(struct burrow_saved),
+					.flags = BURROW_SAVED_NOTE |
+						 BURROW_SAVED_NEW },
 	[_IOC_NR(BURROW_IOC_PGTABLES)] = { .size = sizeof(
 						   struct burrow_pgtables) },
+	[_IOC_NR(BURROW_IOC_RESTORED)] = { .size = sizeof(
+						   struct burrow_restored) },
 };
 
 static long burrow_context_call(struct file *file, unsigned int nr,
@@ -306,6 +311,8 @@ static long burrow_context_call(struct file *file, unsigned int nr,
 		return burrow_saved(ctx, &args->saved);
 	case _IOC_NR(BURROW_IOC_PGTABLES):
 		return burrow_pgtables(ctx, file, &args->pgtables);
+	case _IOC_NR(BURROW_IOC_RESTORED):
+		return burrow_restored(ctx, &args->restored);
 	}
 	return -ENOTTY;
 }
@@ -323,7 +330,7 @@ static long burrow_context_ioctl(struct file *file, unsigned int cmd,
 
 	if (_IOC_TYPE(cmd) != BURROW_IOC_MAGIC ||
 	    _IOC_DIR(cmd) != (_IOC_READ | _IOC_WRITE) ||
-	    nr >= ARRAY_SIZE(burrow_calls))
+	    nr >= ARRAY_SIZE(burrow_calls) || !burrow_calls[nr].size)
 		return -ENOTTY;
 	if (current->mm != ctx->mm)
 		return -EPERM;

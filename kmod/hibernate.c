@@ -191,6 +191,7 @@ static void burrow_hibernate_settle(struct burrow_hibernating *h,
 		return;
 	}
 	WRITE_ONCE(block->saved, block->saved + 1);
+	burrow_notes_saved(arena, entry->slot);
 	if (block->lazy)
 		burrow_lazy_forget(arena, block,
 				   burrow_block_slot(arena, entry->slot));
@@ -325,16 +326,17 @@ long burrow_hibernate(struct burrow_context *ctx, struct burrow_hibernate *args)
  * burrow_hibernate_forget() - give up what is saved of a stack, if anything
  * @arena:	its arena
  * @block:	its block, locked
- * @stack:	is empty afterwards
+ * @slot:	is empty afterwards
  */
 void burrow_hibernate_forget(struct burrow_arena *arena,
-			     struct burrow_block *block,
-			     struct burrow_stack *stack)
+			     struct burrow_block *block, unsigned long slot)
 {
+	struct burrow_stack *stack = burrow_hibernate_stack(arena, block, slot);
 	unsigned int bytes = burrow_stack_saved(stack);
 
 	if (!bytes)
 		return;
+	burrow_notes_over(arena, stack, slot);
 	if (arena->flags & BURROW_ARENA_ZERO)
 		memset(stack->saved, 0, bytes);
 	burrow_store_free(arena->ctx, stack->saved, bytes);
@@ -363,7 +365,7 @@ void burrow_hibernate_restore(struct burrow_arena *arena,
 	u32 peak = stack->peak;
 
 	memcpy_to_page(page, PAGE_SIZE - bytes, stack->saved, bytes);
-	burrow_hibernate_forget(arena, block, stack);
+	burrow_hibernate_forget(arena, block, slot);
 	stack->peak = peak;
 	set_bit(top & block->mask, block->dirty);
 	burrow_count(arena->ctx, restores, 1);

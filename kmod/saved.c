@@ -6,7 +6,8 @@
  * A call gathers records into a buffer of its own, one block at a time under
  * the block's lock, and copies them out with no lock held. What was never
  * touched is passed over by gigabytes, blocks without a hibernated slot by a
- * look at their count.
+ * look at their count, and blocks in which all was noted before by the bits of
+ * notes.c.
  */
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
@@ -22,6 +23,7 @@
 /* A call under way. */
 struct burrow_gather {
 	struct burrow_arena *arena;
+	u32 flags;
 	void *buffer;
 	size_t room; /* in the buffer, or in the user's if that has less */
 	size_t used;
@@ -31,9 +33,9 @@ struct burrow_gather {
 	bool full; /* it did not fit */
 };
 
-/* The record of a hibernated slot; its block is locked. */
+/* The record of a hibernated slot; its block is locked. False: it does not fit. */
 static bool burrow_saved_put(struct burrow_gather *g,
-			     const struct burrow_stack *stack)
+			     struct burrow_stack *stack)
 {
 	struct burrow_saved_slot record = {
 		.slot = g->slot,
@@ -48,29 +50,65 @@ static bool burrow_saved_put(struct burrow_gather *g,
 	memcpy(g->buffer + g->used, stack->saved, record.live);
 	g->used += record.live;
 	g->count++;
+	if (g->flags & BURROW_SAVED_NOTE) {
+		stack->told = 1;
+		stack->over = 0;
+	}
 	return true;
+}
+
+static bool burrow_saved_wants(const struct burrow_gather *g,
+			       const struct burrow_stack *stack)
+{
+	return burrow_stack_saved(stack) &&
+	       !(g->flags & BURROW_SAVED_NEW && stack->told);
 }
 
 /* What is saved of the slots before @end, all of one block. */
 static void burrow_saved_block(struct burrow_gather *g,
 			       struct burrow_block *block, u64 end)
 {
-	const struct burrow_stack *stack;
+	bool all = !burrow_block_slot(g->arena, g->slot);
+	struct burrow_stack *stack;
 
 	/* Hibernated meanwhile is hibernated afterwards. */
-	if (!READ_ONCE(block->saved)) {
+	if (!READ_ONCE(block->saved) && !(g->flags & BURROW_SAVED_NEW)) {
 		g->slot = end;
 		return;
 	}
 	mutex_lock(&block->lock);
 	for (; g->slot < end; g->slot++) {
 		stack = &block->stacks[burrow_block_slot(g->arena, g->slot)];
-		if (burrow_stack_saved(stack) && !burrow_saved_put(g, stack)) {
+		if (burrow_saved_wants(g, stack) &&
+		    !burrow_saved_put(g, stack)) {
 			g->full = true;
 			break;
 		}
 	}
+	all &= end == g->arena->slots || !burrow_block_slot(g->arena, end);
+	if (g->flags & BURROW_SAVED_NOTE && all && !g->full)
+		burrow_notes_told(g->arena, end - 1);
 	mutex_unlock(&block->lock);
+}
+
+/* The first page from that of the next slot on whose block is to be looked at. */
+static unsigned long burrow_saved_next(const struct burrow_gather *g)
+{
+	unsigned long page = g->slot << g->arena->stride_shift;
+	unsigned long end = g->end << g->arena->stride_shift;
+
+	if (g->flags & BURROW_SAVED_NEW)
+		page = burrow_notes_next(g->arena, page, end);
+	return burrow_block_next(g->arena, page, end);
+}
+
+/* Nothing was hibernated since it was all noted. */
+static bool burrow_saved_knows_all(const struct burrow_gather *g)
+{
+	unsigned long page = g->slot << g->arena->stride_shift;
+	unsigned long end = g->end << g->arena->stride_shift;
+
+	return burrow_notes_next(g->arena, page, end) == end;
 }
 
 /* On to the next record that does not fit, the end, or a rest. */
@@ -82,8 +120,7 @@ static void burrow_saved_step(struct burrow_gather *g)
 	u64 end;
 
 	for (blocks = 0; blocks < BURROW_SAVED_BLOCKS; blocks++) {
-		page = burrow_block_next(g->arena, g->slot << shift,
-					 g->end << shift);
+		page = burrow_saved_next(g);
 		g->slot = page >> shift;
 		if (g->slot == g->end || g->full)
 			break;
@@ -128,7 +165,7 @@ static long burrow_saved_all(struct burrow_gather *g, struct burrow_saved *args)
  */
 long burrow_saved(struct burrow_context *ctx, struct burrow_saved *args)
 {
-	struct burrow_gather g = {};
+	struct burrow_gather g = { .flags = args->flags };
 	long ret = -EINVAL;
 
 	BUILD_BUG_ON(sizeof(struct burrow_saved_slot) + BURROW_STORE_MAX >
@@ -136,19 +173,28 @@ long burrow_saved(struct burrow_context *ctx, struct burrow_saved *args)
 	if (args->pad || args->done || args->count || args->next ||
 	    args->bytes < BURROW_SAVED_MIN)
 		return -EINVAL;
+	if (g.flags & BURROW_SAVED_NEW)
+		g.flags |= BURROW_SAVED_NOTE;
 	g.arena = burrow_arena_get(ctx, args->arena, BURROW_ARENA_STACK);
 	if (IS_ERR(g.arena))
 		return PTR_ERR(g.arena);
 	if (args->first > g.arena->slots ||
 	    args->slots > g.arena->slots - args->first)
 		goto out;
+	g.slot = args->first;
+	g.end = args->first + args->slots;
+	ret = g.flags ? burrow_notes_open(g.arena) : 0;
+	if (ret)
+		goto out;
+	args->next = g.slot;
+	if (g.flags & BURROW_SAVED_NEW && burrow_saved_knows_all(&g)) {
+		args->next = g.end;
+		goto out;
+	}
 	ret = -ENOMEM;
 	g.buffer = kvmalloc(BURROW_SAVED_BUFFER, GFP_KERNEL_ACCOUNT);
 	if (!g.buffer)
 		goto out;
-	g.slot = args->first;
-	g.end = args->first + args->slots;
-	args->next = g.slot;
 	ret = burrow_saved_all(&g, args);
 	kvfree(g.buffer);
 out:

@@ -97,7 +97,7 @@ static void burrow_trim_saved(struct burrow_arena *arena,
 	if (entry->keep || !burrow_stack_saved(stack))
 		return;
 	if (burrow_trim_word_is(arena, entry))
-		burrow_hibernate_forget(arena, block, stack);
+		burrow_hibernate_forget(arena, block, entry->slot);
 	else
 		burrow_trim_lost(arena, entry);
 }

@@ -645,6 +645,32 @@ static const char *check_pgtables(struct world *w)
 	return check_parked(w);
 }
 
+/* And it is told when it is over, however often it was begun. */
+static int act_noted(struct world *w)
+{
+	static char buffer[BURROW_SAVED_MIN];
+	struct burrow_saved s = {
+		.size = sizeof(s),
+		.flags = BURROW_SAVED_NOTE,
+		.arena = w->stack.arena,
+		.slots = SLOTS,
+		.buffer = (uintptr_t)buffer,
+		.bytes = sizeof(buffer),
+	};
+	uint64_t slots[SLOTS];
+	struct burrow_restored r = {
+		.size = sizeof(r),
+		.arena = w->stack.arena,
+		.slots = (uintptr_t)slots,
+		.room = SLOTS,
+	};
+	int err = result(ioctl(w->fd, BURROW_IOC_SAVED, &s));
+
+	if (!err)
+		err = result(ioctl(w->fd, BURROW_IOC_RESTORED, &r));
+	return err ? err : s.count == 8 && !r.done ? 0 : -ERANGE;
+}
+
 static int act_info(struct world *w)
 {
 	struct burrow_slot_state states[SLOTS];
@@ -879,6 +905,11 @@ static const struct scenario scenarios[] = {
 	  .before = park_and_hibernate,
 	  .act = act_pgtables_part,
 	  .check = check_pgtables },
+	{ .name = "noted bytes",
+	  .level = USED,
+	  .before = park_and_hibernate,
+	  .act = act_noted,
+	  .check = check_parked },
 	{ .name = "unmap with stacks that hibernate",
 	  .level = USED,
 	  .before = park_and_hibernate,

@@ -16,6 +16,7 @@ FIXTURE(args)
 	struct burrow_slot_state state;
 	struct burrow_hibernate_entry parked;
 	char saved[BURROW_SAVED_MIN];
+	uint64_t slots[8];
 };
 
 FIXTURE_SETUP(args)
@@ -46,6 +47,7 @@ union any {
 	struct burrow_hibernate hibernate;
 	struct burrow_saved saved;
 	struct burrow_pgtables pgtables;
+	struct burrow_restored restored;
 	char bytes[PAGE];
 };
 
@@ -144,7 +146,7 @@ static const struct known_call calls[] = {
 	  BURROW_IOC_SAVED,
 	  sizeof(struct burrow_saved),
 	  sizeof(struct burrow_saved),
-	  0,
+	  BURROW_SAVED_NOTE | BURROW_SAVED_NEW,
 	  0,
 	  { ZERO(burrow_saved, pad), ZERO(burrow_saved, done),
 	    ZERO(burrow_saved, count), ZERO(burrow_saved, next) } },
@@ -156,6 +158,13 @@ static const struct known_call calls[] = {
 	  0,
 	  { ZERO(burrow_pgtables, pad), ZERO(burrow_pgtables, bytes),
 	    ZERO(burrow_pgtables, resident) } },
+	{ "restored",
+	  BURROW_IOC_RESTORED,
+	  sizeof(struct burrow_restored),
+	  sizeof(struct burrow_restored),
+	  0,
+	  0,
+	  { ZERO(burrow_restored, pad), ZERO(burrow_restored, done) } },
 };
 
 /* A call that is right in every way. */
@@ -214,10 +223,27 @@ static void fill(struct _test_data_args *self, const struct known_call *c,
 		any->pgtables.slots = 8;
 		any->pgtables.most = 8;
 		break;
+	case BURROW_IOC_RESTORED:
+		any->restored.arena = self->stack.create.arena;
+		any->restored.slots = (uintptr_t)self->slots;
+		any->restored.room = 8;
+		break;
 	}
 }
 
 static const struct known_call *const calls_end = calls + COUNT(calls);
+
+/* NULL: there is none of that number. */
+static const struct known_call *call_of(unsigned long request)
+{
+	const struct known_call *c;
+
+	for (c = calls; c < calls_end; c++) {
+		if (_IOC_NR(c->request) == _IOC_NR(request))
+			return c;
+	}
+	return NULL;
+}
 
 TEST_F(args, valid_calls_are_taken)
 {
@@ -471,6 +497,21 @@ TEST_F(args, arrays_across_the_edge_of_memory)
 	EXPECT_EQ(0, call(self->fd, BURROW_IOC_SAVED, &any));
 	EXPECT_EQ(32, any.saved.done);
 	EXPECT_EQ(8, any.saved.next);
+
+	/* Nor of who was restored. */
+	fill(self, &calls[9], &any);
+	any.saved.flags = BURROW_SAVED_NOTE;
+	ASSERT_EQ(0, call(self->fd, BURROW_IOC_SAVED, &any));
+	touch(slot_page(&self->stack, 1, 0));
+	fill(self, call_of(BURROW_IOC_RESTORED), &any);
+	any.restored.slots = (uintptr_t)(end - 7);
+	EXPECT_EQ(-EFAULT, call(self->fd, BURROW_IOC_RESTORED, &any));
+	EXPECT_EQ(0, any.restored.done);
+	fill(self, call_of(BURROW_IOC_RESTORED), &any);
+	any.restored.slots = (uintptr_t)(end - 8);
+	EXPECT_EQ(0, call(self->fd, BURROW_IOC_RESTORED, &any));
+	EXPECT_EQ(1, any.restored.done);
+	EXPECT_EQ(1, *(uint64_t *)(end - 8));
 }
 
 /* Nothing to read or write means that nothing is read or written. */
@@ -512,6 +553,10 @@ TEST_F(args, empty_arrays_may_be_nowhere)
 	any.saved.first = 8;
 	EXPECT_EQ(0, call(self->fd, BURROW_IOC_SAVED, &any));
 	EXPECT_EQ(8, any.saved.next);
+
+	fill(self, call_of(BURROW_IOC_RESTORED), &any);
+	any.restored.slots = 0;
+	EXPECT_EQ(0, call(self->fd, BURROW_IOC_RESTORED, &any));
 }
 
 TEST_F(args, ranges_that_do_not_fit)
@@ -625,6 +670,9 @@ TEST_F(args, numbers_and_kinds_of_arenas)
 		fill(self, &calls[10], &any);
 		any.pgtables.arena = none[i];
 		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_PGTABLES, &any));
+		fill(self, call_of(BURROW_IOC_RESTORED), &any);
+		any.restored.arena = none[i];
+		EXPECT_EQ(-ENOENT, call(self->fd, BURROW_IOC_RESTORED, &any));
 	}
 
 	fill(self, &calls[3], &any);
@@ -645,6 +693,9 @@ TEST_F(args, numbers_and_kinds_of_arenas)
 	fill(self, &calls[10], &any);
 	any.pgtables.arena = heap;
 	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_PGTABLES, &any));
+	fill(self, call_of(BURROW_IOC_RESTORED), &any);
+	any.restored.arena = heap;
+	EXPECT_EQ(-EINVAL, call(self->fd, BURROW_IOC_RESTORED, &any));
 }
 
 TEST_F(args, numbers_that_are_no_calls)
@@ -652,11 +703,14 @@ TEST_F(args, numbers_that_are_no_calls)
 	union any any = { 0 };
 	unsigned long nr;
 
-	for (nr = COUNT(calls); nr < 256; nr++)
+	for (nr = 0; nr < 256; nr++) {
+		if (call_of(_IO(BURROW_IOC_MAGIC, nr)))
+			continue;
 		EXPECT_EQ(-ENOTTY, call(self->fd,
 					_IOC(_IOC_READ | _IOC_WRITE,
 					     BURROW_IOC_MAGIC, nr, 64),
 					&any));
+	}
 	for (const struct known_call *c = calls; c < calls_end; c++) {
 		nr = _IOC_NR(c->request);
 		fill(self, c, &any);

@@ -247,6 +247,20 @@ TEST(pgtables)
 	ENDS(burrow_pgtables, 64);
 }
 
+TEST(restored)
+{
+	size_t end = 0;
+
+	FIELD(burrow_restored, size, 0, 4);
+	FIELD(burrow_restored, flags, 4, 4);
+	FIELD(burrow_restored, arena, 8, 4);
+	FIELD(burrow_restored, pad, 12, 4);
+	FIELD(burrow_restored, slots, 16, 8);
+	FIELD(burrow_restored, room, 24, 8);
+	FIELD(burrow_restored, done, 32, 8);
+	ENDS(burrow_restored, 40);
+}
+
 TEST(ioctl_numbers)
 {
 	EXPECT_EQ(0xc050b700, BURROW_IOC_VERSION);
@@ -256,10 +270,11 @@ TEST(ioctl_numbers)
 	EXPECT_EQ(0xc028b704, BURROW_IOC_SLOT_INFO);
 	EXPECT_EQ(0xc038b705, BURROW_IOC_DIRTY);
 	EXPECT_EQ(0xc028b706, BURROW_IOC_RELEASE);
-	EXPECT_EQ(0xc0c0b707, BURROW_IOC_STATS);
+	EXPECT_EQ(0xc0c8b707, BURROW_IOC_STATS);
 	EXPECT_EQ(0xc030b708, BURROW_IOC_HIBERNATE);
 	EXPECT_EQ(0xc048b709, BURROW_IOC_SAVED);
 	EXPECT_EQ(0xc040b70a, BURROW_IOC_PGTABLES);
+	EXPECT_EQ(0xc028b70b, BURROW_IOC_RESTORED);
 }
 
 TEST(constants)
@@ -282,6 +297,8 @@ TEST(constants)
 	EXPECT_EQ(1, BURROW_STATS_DRAIN);
 	EXPECT_EQ(4096, BURROW_SAVED_MIN);
 	EXPECT_EQ(1073741824, BURROW_PGTABLES_MAX);
+	EXPECT_EQ(1, BURROW_SAVED_NOTE);
+	EXPECT_EQ(2, BURROW_SAVED_NEW);
 }
 
 TEST_HARNESS_MAIN

@@ -435,6 +435,7 @@ void burrow_gc_fork_child(void)
 	if (gc->tracker)
 		gc->tracker->close();
 	gc->tracker = NULL;
+	burrow_saved_close();
 	burrow_workers_fork_child();
 	unlock_all();
 }

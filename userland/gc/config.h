@@ -41,6 +41,7 @@ enum burrow_gc_fault {
 	GC_FAULT_STACK, /* one stack, in the final stop */
 	GC_FAULT_CACHE, /* to mark what caches have not handed out yet */
 	GC_FAULT_TRACK, /* what the tracker said, as if it had not */
+	GC_FAULT_RESTORED, /* that stacks hibernate no more */
 	GC_FAULTS,
 };
 

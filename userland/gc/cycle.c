@@ -17,6 +17,8 @@
  *     new hangs on those, and would be left to step 5.
  *  5. A full stop. The last harvest, and all roots once more, for they are not
  *     tracked; what they lead to is scanned. What is not marked now is dead.
+ *     (Stacks that hibernate are: saved.c. Where there are many they are greyed
+ *     in step 3, first of all, and other stacks in a stop that follows.)
  *
  * A pointer to an unmarked object can hide from that nowhere: it is in a root,
  * which step 5 looks at, or in an object. If that object was scanned before the
@@ -223,14 +225,16 @@ static void grey(void *arg, const void *low, const void *high)
 	burrow_mark_range(&s->marker, low, high);
 }
 
-static void grey_roots(struct state *s, enum burrow_deep_mode mode)
+static void grey_roots(struct state *s, enum burrow_deep_mode mode,
+		       enum burrow_saved_mode saved)
 {
 	s->dropped = false;
 	burrow_deep_mode(mode, has_fault(s, GC_FAULT_PAGE));
-	burrow_saved_mode(true);
+	burrow_saved_mode(saved);
+	burrow_saved_deafen(has_fault(s, GC_FAULT_RESTORED));
 	burrow_roots_each(grey, s);
 	/* Others who walk them see all. */
-	burrow_saved_mode(false);
+	burrow_saved_mode(SAVED_OFF);
 	burrow_deep_mode(DEEP_OFF, false);
 	burrow_weak_roots(grey, s);
 }
@@ -316,8 +320,8 @@ static void begin(void *arg)
 	struct state *s = arg;
 
 	mark_begin(s);
-	grey_roots(s, DEEP_TAKE);
-	s->behind = burrow_deep_some();
+	grey_roots(s, DEEP_TAKE, SAVED_SOME);
+	s->behind = burrow_deep_some() || burrow_saved_some();
 	if (s->cycle->quick && s->cycle->young)
 		harvest_old(s);
 	if (s->cycle->quick && !s->behind && mark_quickly(s)) {
@@ -355,7 +359,7 @@ static void finish(void *arg)
 	s->cycle->dirty = harvest_all(s);
 	if (s->cycle->config->verify)
 		check_hashes(s);
-	grey_roots(s, DEEP_AGAIN);
+	grey_roots(s, DEEP_AGAIN, SAVED_ALL);
 	mark_all(s);
 	mark_end(s);
 }
@@ -365,7 +369,7 @@ static void all(void *arg)
 	struct state *s = arg;
 
 	mark_begin(s);
-	grey_roots(s, DEEP_OFF);
+	grey_roots(s, DEEP_OFF, SAVED_ALL);
 	mark_all(s);
 	mark_end(s);
 	s->ended = true;
@@ -450,7 +454,7 @@ static bool is_little(const struct state *s)
 
 static void grey_more(void *arg)
 {
-	grey_roots(arg, DEEP_TAKE);
+	grey_roots(arg, DEEP_TAKE, SAVED_SOME);
 }
 
 /*
@@ -522,8 +526,22 @@ static void grey_deep_ones(struct state *s)
 	}
 }
 
+/* Those who hibernate, where they were too many for a stop; then the others. */
+static void grey_sleepers(struct state *s)
+{
+	int64_t from = burrow_now();
+
+	if (!burrow_saved_some())
+		return;
+	while (burrow_saved_beside(grey, s))
+		burrow_work_rest(&s->marker, s->cycle, &from);
+	burrow_stacks_asleep(grey, s);
+	stop(s, "stacks", grey_more);
+}
+
 static void beside(struct state *s)
 {
+	grey_sleepers(s);
 	grey_deep_ones(s);
 	mark_beside(s);
 	clean(s);
@@ -556,6 +574,7 @@ static void prepare(struct burrow_cycle *c)
 		burrow_heap_forget(c->heap);
 	burrow_heap_count(c->heap, &counts);
 	c->allocated = counts.allocated;
+	burrow_saved_begin(c->young);
 	if (c->config->verify)
 		burrow_hashes_open();
 }

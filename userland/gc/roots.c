@@ -17,6 +17,7 @@
 #include "deep.h"
 #include "images.h"
 #include "roots.h"
+#include "saved.h"
 
 struct root {
 	const char *low;
@@ -145,7 +146,7 @@ void burrow_roots_each(burrow_root_fn *fn, void *arg)
 
 	for (i = 0; i < BURROW_ROOT_KINDS; i++)
 		bytes[i] = counted(burrow_root_kinds[i].each, fn, arg);
-	n->stacks = bytes[0] + burrow_deep_left_out();
+	n->stacks = bytes[0] + burrow_deep_left_out() + burrow_saved_left_out();
 	n->statics = bytes[1];
 	n->others = bytes[2] + bytes[3];
 }

@@ -34,11 +34,15 @@ struct burrow_root_kind {
 
 extern const struct burrow_root_kind burrow_root_kinds[BURROW_ROOT_KINDS];
 
-/* Bytes in them, by kind, as burrow_roots_each() last saw them. */
+/*
+ * Bytes in them, by kind, as burrow_roots_each() last saw them; and how many goroutines
+ * it has visited for that.
+ */
 struct burrow_roots_count {
 	uint64_t stacks;
 	uint64_t statics;
 	uint64_t others;
+	uint64_t goroutines;
 };
 
 extern struct burrow_roots_count burrow_roots_count;
@@ -52,5 +56,11 @@ void burrow_stacks_caller(void);
 void burrow_stacks_prepare(void);
 void burrow_stacks_warm(void);
 void burrow_stacks_each(burrow_root_fn *fn, void *arg);
+
+/*
+ * Beside the program: those whose stacks burrow_saved_beside() has read; what else
+ * they hold.
+ */
+void burrow_stacks_asleep(burrow_root_fn *fn, void *arg);
 
 #endif /* BURROW_ROOTS_H */

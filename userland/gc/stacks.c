@@ -200,6 +200,7 @@ __attribute__((no_sanitize("thread"))) void burrow_stacks_warm(void)
 	int i;
 
 	goroutine_walk_begin(&walk);
+	walk.without = burrow_saved_asleep();
 	for (i = 0; i < WARM && (g = goroutine_walk_next(&walk)); i++) {
 		fetch(low[i % AHEAD], low[i % AHEAD] + LINES * 64);
 		low[i % AHEAD] = READ_ONCE(g->context);
@@ -214,12 +215,14 @@ __attribute__((no_sanitize("thread"))) void burrow_stacks_warm(void)
  * @ring:	stacks that are being fetched: each is in a page of its own that
  *		nobody has looked at for long
  * @count:	how many were ever put there
+ * @goroutines:	how many were visited
  */
 struct walk {
 	burrow_root_fn *fn;
 	void *arg;
 	struct range ring[AHEAD];
 	uint64_t count;
+	uint64_t goroutines;
 };
 
 /* Fetches one, and looks at the one before by AHEAD; none where that is empty. */
@@ -253,8 +256,6 @@ static void of_stack(const struct goroutine *g, struct walk *walk)
 {
 	const struct range live = { g->context, burrow_stack_top(&g->stack) };
 
-	if (burrow_saved_seen(&g->stack))
-		return;
 	if (burrow_unlikely(live.high - live.low >= (long)BURROW_DEEP_BYTES) &&
 	    burrow_deep_stack(g, live.low, live.high, walk->fn, walk->arg))
 		return;
@@ -262,32 +263,64 @@ static void of_stack(const struct goroutine *g, struct walk *walk)
 }
 
 /* Those that run are their threads' business. */
-static void of_goroutine(struct goroutine *g, void *arg)
+static void of_goroutine(const struct goroutine *g, size_t number,
+			 struct walk *walk)
 {
-	struct walk *walk = arg;
-
+	walk->goroutines++;
 	if (g->state == GOROUTINE_RUNNING)
 		return;
 	of_waiter(&g->waiter, walk);
-	if (g->stack.arena)
-		of_stack(g, walk);
-	else
+	if (!g->stack.arena)
 		walk->fn(walk->arg, &g->arg, &g->arg + 1);
+	else if (!burrow_saved_noted(&g->stack, number))
+		of_stack(g, walk);
+}
+
+static void of_goroutines(burrow_root_fn *fn, void *arg)
+{
+	struct walk walk = { .fn = fn, .arg = arg };
+	struct goroutine_walk at;
+	struct goroutine *g;
+	int i;
+
+	goroutine_walk_begin(&at);
+	if (burrow_saved_on())
+		at.without = burrow_saved_asleep();
+	while ((g = goroutine_walk_next(&at)))
+		of_goroutine(g, goroutine_walk_number(&at), &walk);
+	for (i = 0; i < AHEAD; i++)
+		pass(&walk, (struct range){ 0 });
+	burrow_roots_count.goroutines = walk.goroutines;
 }
 
 void burrow_stacks_each(burrow_root_fn *fn, void *arg)
 {
-	struct walk walk = { .fn = fn, .arg = arg };
 	const struct burrow_thread *t;
-	int i;
 
-	burrow_saved_each(fn, arg);
-	goroutine_each(of_goroutine, &walk);
-	for (i = 0; i < AHEAD; i++)
-		pass(&walk, (struct range){ 0 });
+	if (burrow_saved_each(fn, arg))
+		of_goroutines(fn, arg);
 	for (t = __atomic_load_n(&burrow_runtime.threads, __ATOMIC_ACQUIRE); t;
 	     t = t->next)
 		of_thread(t, fn, arg);
 	if (caller_high)
 		fn(arg, caller_low, caller_high);
+}
+
+/* See saved.c for why they may wake meanwhile. */
+__attribute__((no_sanitize("thread"))) void
+burrow_stacks_asleep(burrow_root_fn *fn, void *arg)
+{
+	struct walk walk = { .fn = fn, .arg = arg };
+	struct goroutine_walk at;
+	struct goroutine *g;
+	uint32_t *place;
+
+	goroutine_walk_begin(&at);
+	while ((g = goroutine_walk_next(&at))) {
+		place = burrow_saved_sleeps(g);
+		if (!place)
+			continue;
+		of_waiter(&g->waiter, &walk);
+		burrow_saved_note(place, goroutine_walk_number(&at));
+	}
 }

@@ -23,6 +23,7 @@
 #include "../debug/probe.h"
 #include "../sched/sched.h"
 #include "collector.h"
+#include "saved.h"
 #include "trim.h"
 
 #define PAGE 4096UL
@@ -125,7 +126,8 @@ static __attribute__((no_sanitize("thread"))) void look_at(struct batch *batch,
 		return;
 	c->g = g;
 	c->stack = g->stack;
-	if (!c->stack.arena || c->stack.slot >= c->stack.arena->slots)
+	if (!c->stack.arena || c->stack.slot >= c->stack.arena->slots ||
+	    burrow_saved_knows(&c->stack))
 		return;
 	held = burrow_stack_resident(&c->stack);
 	if (held <= 0 || used(g, &c->stack) >= (size_t)held / PART)

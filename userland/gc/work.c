@@ -67,24 +67,32 @@ static bool drain(struct burrow_marker *m)
 	return true;
 }
 
+void burrow_work_rest(struct burrow_marker *m, const struct burrow_cycle *cycle,
+		      int64_t *from)
+{
+	int64_t worked;
+
+	if (may_go_on(cycle))
+		return;
+	worked = burrow_now() - *from;
+	if (worked < SLICE_NS)
+		return;
+	/* Those who allocate may help meanwhile. */
+	burrow_mark_share(m);
+	rest(worked);
+	*from = burrow_now();
+}
+
 static void work_beside(struct burrow_marker *m,
 			const struct burrow_cycle *cycle)
 {
-	int64_t from = burrow_now(), now;
+	int64_t from = burrow_now();
 	uint64_t told = m->bytes;
 
 	while (drain(m) || !is_through(m)) {
 		burrow_assist_marked(m->bytes - told);
 		told = m->bytes;
-		if (may_go_on(cycle))
-			continue;
-		now = burrow_now();
-		if (now - from < SLICE_NS)
-			continue;
-		/* Those who allocate may help meanwhile. */
-		burrow_mark_share(m);
-		rest(now - from);
-		from = burrow_now();
+		burrow_work_rest(m, cycle, &from);
 	}
 }
 

@@ -11,6 +11,10 @@
 void burrow_work_beside(struct burrow_marker *m,
 			const struct burrow_cycle *cycle);
 
+/* For other work beside it: rests where it is time to; @from: when that last was. */
+void burrow_work_rest(struct burrow_marker *m, const struct burrow_cycle *cycle,
+		      int64_t *from);
+
 /* In a stop: until nothing is grey. */
 void burrow_work_stopped(struct burrow_marker *m);
 

@@ -107,6 +107,7 @@ static struct burrow_slab *slab_add(void)
 	slab->bytes = bytes;
 	slab->room = (bytes - sizeof(*slab)) / sizeof(slab->g[0]);
 	slab->next = old;
+	slab->first = old ? (old->first + old->room + 63) & -64UL : 0;
 	/* The collector walks the list without the lock. */
 	__atomic_store_n(&burrow_runtime.slabs, slab, __ATOMIC_RELEASE);
 	return slab;
@@ -348,14 +349,33 @@ void goroutine_walk_begin(struct goroutine_walk *walk)
 {
 	walk->slab = __atomic_load_n(&burrow_runtime.slabs, __ATOMIC_ACQUIRE);
 	walk->at = 0;
+	walk->without = NULL;
+}
+
+/* The next place in the slab that is not passed over, or one past @used. */
+static size_t next_at(const struct goroutine_walk *walk, size_t used)
+{
+	size_t at = walk->at;
+	uint64_t bits;
+
+	if (!walk->without)
+		return at;
+	for (; at < used; at = (at | 63) + 1) {
+		bits = ~walk->without[(walk->slab->first + at) / 64] >> at % 64;
+		if (bits)
+			return at + __builtin_ctzl(bits);
+	}
+	return at;
 }
 
 struct goroutine *goroutine_walk_next(struct goroutine_walk *walk)
 {
 	struct goroutine *g;
+	size_t used;
 
 	while (walk->slab) {
-		while (walk->at < READ_ONCE(walk->slab->used)) {
+		used = READ_ONCE(walk->slab->used);
+		while ((walk->at = next_at(walk, used)) < used) {
 			g = &walk->slab->g[walk->at++];
 			if (READ_ONCE(g->state) != GOROUTINE_FREE)
 				return g;
@@ -364,6 +384,11 @@ struct goroutine *goroutine_walk_next(struct goroutine_walk *walk)
 		walk->at = 0;
 	}
 	return NULL;
+}
+
+size_t goroutine_walk_number(const struct goroutine_walk *walk)
+{
+	return walk->slab->first + walk->at - 1;
 }
 
 void goroutine_slabs_free(struct burrow_slab *slabs)

@@ -16,6 +16,7 @@
  * @bytes:	length of the mapping
  * @used:	structs handed out so far
  * @room:	structs that fit
+ * @first:	number of the first struct, a multiple of 64
  * @g:		the structs
  */
 struct burrow_slab {
@@ -23,6 +24,7 @@ struct burrow_slab {
 	size_t bytes;
 	size_t used;
 	size_t room;
+	size_t first;
 	struct goroutine g[] __attribute__((aligned(64)));
 };
 

@@ -611,10 +611,17 @@ void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg);
 struct goroutine_walk {
 	struct burrow_slab *slab;
 	size_t at;
+	const uint64_t *without;
 };
 
 void goroutine_walk_begin(struct goroutine_walk *walk);
 struct goroutine *goroutine_walk_next(struct goroutine_walk *walk);
+
+/*
+ * The number of that one: of its struct, which is another's when it has ended. If
+ * walk.without is set, numbers whose bit there is set are passed over, 64 by a look.
+ */
+size_t goroutine_walk_number(const struct goroutine_walk *walk);
 
 /*
  * hibernate.c: by the monitor, every few milliseconds. @idle_since: since then nothing

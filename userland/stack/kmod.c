@@ -217,12 +217,13 @@ static int64_t kmod_hibernate(struct burrow_stack_arena *arena,
 	return hibernate.freed;
 }
 
-static int64_t kmod_saved(struct burrow_stack_arena *arena, uint64_t from,
-			  uint64_t n, void *buffer, size_t bytes,
+static int64_t kmod_saved(struct burrow_stack_arena *arena, uint32_t flags,
+			  uint64_t from, uint64_t n, void *buffer, size_t bytes,
 			  uint64_t *next)
 {
 	struct burrow_saved saved = {
 		.size = sizeof(saved),
+		.flags = flags,
 		.arena = arena->number,
 		.first = from,
 		.slots = n,
@@ -251,6 +252,21 @@ static int64_t kmod_pgtables(struct burrow_stack_arena *arena, uint32_t from,
 	if (ioctl(arena->pool->fd, BURROW_IOC_PGTABLES, &pgtables))
 		return -errno;
 	return pgtables.bytes;
+}
+
+static int64_t kmod_restored(struct burrow_stack_arena *arena, uint64_t *slots,
+			     size_t room)
+{
+	struct burrow_restored restored = {
+		.size = sizeof(restored),
+		.arena = arena->number,
+		.slots = (uintptr_t)slots,
+		.room = room,
+	};
+
+	if (ioctl(arena->pool->fd, BURROW_IOC_RESTORED, &restored))
+		return -errno;
+	return restored.done;
 }
 
 /* The fault on the lowest page maps all from there to the top. */
@@ -360,6 +376,7 @@ const struct burrow_stack_backend burrow_stack_kmod = {
 	.hibernate = kmod_hibernate,
 	.saved = kmod_saved,
 	.pgtables = kmod_pgtables,
+	.restored = kmod_restored,
 	.checks = true,
 	.packed = true,
 	.prefault = kmod_prefault,

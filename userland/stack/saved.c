@@ -23,7 +23,7 @@ void *burrow_stack_look(const struct burrow_stack *stack, void *context,
 
 	if (!__atomic_load_n(&stack->arena->pool->hibernated,
 			     __ATOMIC_RELAXED) ||
-	    backend->saved(stack->arena, stack->slot, 1, image->words,
+	    backend->saved(stack->arena, 0, stack->slot, 1, image->words,
 			   sizeof(image->words), &next) <= 0)
 		return context;
 	low = top - saved->live;

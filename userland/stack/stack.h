@@ -82,6 +82,8 @@ struct burrow_stack_rest {
  * @slept:	by chunk of BURROW_PGTABLES_MAX: how many came to hibernate since its
  *		page tables were looked at; set with atomics (pgtable.c)
  * @watched:	the collector is told of writes to it; the collector's alone
+ * @whose:	by slot: what the collector knows of who hibernates there, or NULL;
+ *		the collector's alone
  * @number:	the backend's name for it
  * @offset:	where it lies in the backend's descriptor
  * @table_bytes: length of @table
@@ -104,6 +106,7 @@ struct burrow_stack_arena {
 	uint32_t free;
 	struct burrow_stack_rest rest;
 	bool watched;
+	uint32_t *whose;
 	uint32_t number;
 	uint64_t offset;
 	size_t table_bytes;
@@ -162,6 +165,11 @@ struct burrow_stack_memory {
  * @pgtables:	give back the page tables of @slots slots from @from on if that is
  *		worth @least bytes and no more than @most of them have memory. Bytes,
  *		or negative errno. NULL where @hibernate is
+ *		the first slot that was not looked at. @flags: BURROW_SAVED_*. Bytes,
+ *		or negative errno
+ * @restored:	numbers of at most @room slots that are not hibernated any more since
+ *		@saved noted that they were; each is told once. How many, less than
+ *		@room: that was all; or negative errno
  * @prefault:	map that much at the upper end of a slot at once; no more than
  *		a hint
  * @resident:	bytes of memory that a slot has now, or negative errno
@@ -188,11 +196,13 @@ struct burrow_stack_backend {
 	int64_t (*hibernate)(struct burrow_stack_arena *arena,
 			     struct burrow_hibernate_entry *entries,
 			     uint32_t n);
-	int64_t (*saved)(struct burrow_stack_arena *arena, uint64_t from,
-			 uint64_t n, void *buffer, size_t bytes,
+	int64_t (*saved)(struct burrow_stack_arena *arena, uint32_t flags,
+			 uint64_t from, uint64_t n, void *buffer, size_t bytes,
 			 uint64_t *next);
 	int64_t (*pgtables)(struct burrow_stack_arena *arena, uint32_t from,
 			    uint32_t slots, uint64_t least, uint64_t most);
+	int64_t (*restored)(struct burrow_stack_arena *arena, uint64_t *slots,
+			    size_t room);
 	void (*prefault)(struct burrow_stack_arena *arena, uint32_t slot,
 			 size_t bytes);
 	int64_t (*resident)(struct burrow_stack_arena *arena, uint32_t slot);

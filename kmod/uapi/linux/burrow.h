@@ -315,10 +315,14 @@ struct burrow_saved_slot {
 	__u64 live;
 };
 
+/* Flags of struct burrow_saved. */
+#define BURROW_SAVED_NOTE	(1U << 0) /* and BURROW_IOC_RESTORED tells later */
+#define BURROW_SAVED_NEW	(1U << 1) /* so, and only what was not noted */
+
 /**
  * struct burrow_saved - BURROW_IOC_SAVED: read what is saved, restoring nothing
  * @size:	sizeof(struct burrow_saved)
- * @flags:	0
+ * @flags:	BURROW_SAVED_*
  * @arena:	a stack arena
  * @pad:	0
  * @first:	first slot to look at
@@ -332,6 +336,10 @@ struct burrow_saved_slot {
  *
  * Hibernated slots in order of their number; a slot that is not is passed over.
  * Each record is right at some moment during the call.
+ *
+ * A record handed out with BURROW_SAVED_NOTE is right until BURROW_IOC_RESTORED
+ * names its slot: nobody has touched the stack. With BURROW_SAVED_NEW such slots
+ * are passed over, and take no time. After -EFAULT some may count as noted that were not handed out.
  *
  * Returns 0, or a negative errno: -EFAULT (the fields say what was written
  * before), -ENOENT (no such arena), -EINVAL, -ENOMEM.
@@ -394,6 +402,34 @@ struct burrow_pgtables {
 	__u64 most;
 	__u64 bytes;
 	__u64 resident;
+};
+
+/**
+ * struct burrow_restored - BURROW_IOC_RESTORED: whose saved bytes are over
+ * @size:	sizeof(struct burrow_restored)
+ * @flags:	0
+ * @arena:	a stack arena
+ * @pad:	0
+ * @slots:	address of an array of __u64, for numbers of slots
+ * @room:	how many there is room for
+ * @done:	out: how many were written; less than @room: that was all
+ *
+ * Slots handed out by BURROW_IOC_SAVED with BURROW_SAVED_NOTE that were restored
+ * since, or trimmed to nothing, whatever they are now: each is told once. One that
+ * is noted anew meanwhile is not told of. What the last unmapping of the arena
+ * ended is not told.
+ *
+ * Returns 0, or a negative errno: -EFAULT (what could not be written will be told
+ * by the next call), -ENOENT (no such arena), -EINVAL.
+ */
+struct burrow_restored {
+	__u32 size;
+	__u32 flags;
+	__u32 arena;
+	__u32 pad;
+	__u64 slots;
+	__u64 room;
+	__u64 done;
 };
 
 /**
@@ -574,5 +610,7 @@ struct burrow_context_stats {
 	_IOWR(BURROW_IOC_MAGIC, 9, struct burrow_saved)
 #define BURROW_IOC_PGTABLES \
 	_IOWR(BURROW_IOC_MAGIC, 10, struct burrow_pgtables)
+#define BURROW_IOC_RESTORED \
+	_IOWR(BURROW_IOC_MAGIC, 11, struct burrow_restored)
 
 #endif /* _UAPI_LINUX_BURROW_H */
