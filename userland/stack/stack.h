@@ -161,12 +161,11 @@ struct burrow_stack_memory {
  *		negative errno. NULL where no kernel could have it
  * @saved:	records of what is saved of hibernated slots among @n from @from on,
  *		struct burrow_saved_slot and the bytes, into @buffer; sets @next to
- *		the first slot that was not looked at. Bytes, or negative errno
+ *		the first slot that was not looked at. @flags: BURROW_SAVED_*. Bytes,
+ *		or negative errno
  * @pgtables:	give back the page tables of @slots slots from @from on if that is
  *		worth @least bytes and no more than @most of them have memory. Bytes,
  *		or negative errno. NULL where @hibernate is
- *		the first slot that was not looked at. @flags: BURROW_SAVED_*. Bytes,
- *		or negative errno
  * @restored:	numbers of at most @room slots that are not hibernated any more since
  *		@saved noted that they were; each is told once. How many, less than
  *		@room: that was all; or negative errno

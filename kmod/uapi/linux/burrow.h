@@ -339,7 +339,8 @@ struct burrow_saved_slot {
  *
  * A record handed out with BURROW_SAVED_NOTE is right until BURROW_IOC_RESTORED
  * names its slot: nobody has touched the stack. With BURROW_SAVED_NEW such slots
- * are passed over, and take no time. After -EFAULT some may count as noted that were not handed out.
+ * are passed over, and take no time. After -EFAULT some may count as noted that
+ * were not handed out.
  *
  * Returns 0, or a negative errno: -EFAULT (the fields say what was written
  * before), -ENOENT (no such arena), -EINVAL, -ENOMEM.

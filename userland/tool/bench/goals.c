@@ -324,28 +324,40 @@ static long value_after(const char *param, long value)
 	return next;
 }
 
-/* Calls @fn for each goal that something was measured for; how many. */
-static size_t each(void (*fn)(const struct finding *f, void *arg), void *arg)
+typedef void each_fn(const struct finding *f, void *arg);
+
+/* Goals with a count are for goroutines that hibernate, and no others are. */
+static size_t each_backend(const struct goal *goal, long value, each_fn *fn,
+			   void *arg)
 {
-	static const char *const backends[] = { "kmod", "mmap",
-						"kmod-hibernated" };
-	const char *param;
+	static const char *const all[] = { "kmod", "mmap", NULL };
+	static const char *const parked[] = { "kmod-hibernated", NULL };
+	const char *const *backend = goal->count ? parked : all;
 	struct finding f;
-	size_t i, k, n = 0;
+	size_t n = 0;
+
+	for (; *backend; backend++) {
+		if (!look(goal, *backend, value, &f))
+			continue;
+		n++;
+		if (fn)
+			fn(&f, arg);
+	}
+	return n;
+}
+
+/* Calls @fn for each goal that something was measured for; how many. */
+static size_t each(each_fn *fn, void *arg)
+{
+	const char *param;
+	size_t i, n = 0;
 	long value;
 
 	for (i = 0; i < NGOALS; i++) {
 		param = param_of(&goals[i]);
 		for (value = value_after(param, 0); value;
 		     value = value_after(param, value))
-			for (k = 0; k < 3; k++) {
-				if (!goals[i].count == (k == 2) ||
-				    !look(&goals[i], backends[k], value, &f))
-					continue;
-				n++;
-				if (fn)
-					fn(&f, arg);
-			}
+			n += each_backend(&goals[i], value, fn, arg);
 	}
 	return n;
 }
