@@ -274,6 +274,7 @@ static void take_turns(void *arg)
 
 TEST_ON(who_is_woken_waits_no_longer_than_others)
 {
+	bool crowded = burrow_set_procs(0) > sysconf(_SC_NPROCESSORS_ONLN);
 	int i, least = TURNS;
 
 	put(&stop, 0);
@@ -289,7 +290,8 @@ TEST_ON(who_is_woken_waits_no_longer_than_others)
 		if (turns[i] < least)
 			least = turns[i];
 	}
-	CHECK(least > TURNS / 4);
+	/* How evenly threads that share CPUs have them is the kernel's: it takes time. */
+	CHECK(least > (crowded ? TURNS / 50 : TURNS / 4));
 }
 
 /* Most of them are in the global queue, and a yield comes to those, too. */
