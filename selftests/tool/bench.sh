@@ -123,8 +123,8 @@ if has_module; then
 	is "parked kmod-hibernated: every guard holds" \
 		"$(cell parked kmod-hibernated 5000 guards)" 5000.00
 	holds "parked kmod-hibernated: no page each" \
-		"$(cell parked kmod-hibernated 5000 process-bytes/goroutine) <
-		 $(cell parked kmod 5000 process-bytes/goroutine) - 3500"
+		"$(cell parked kmod-hibernated 5000 process-bytes/goroutine) + 3500 \
+		 < $(cell parked kmod 5000 process-bytes/goroutine)"
 	holds "parked kmod-hibernated: some hundred bytes live" \
 		"$(cell parked kmod-hibernated 5000 live-bytes/goroutine) > 200 &&
 		 $(cell parked kmod-hibernated 5000 live-bytes/goroutine) < 600"
