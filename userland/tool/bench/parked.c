@@ -127,8 +127,7 @@ static struct asleep asleep(void)
 
 	if (ioctl(burrow_runtime.pool->fd, BURROW_IOC_STATS, &stats))
 		return (struct asleep){ 0 };
-	return (struct asleep){ stats.hibernates - stats.restores,
-				stats.saved_bytes };
+	return (struct asleep){ stats.hibernated, stats.saved_bytes };
 }
 
 /*
@@ -388,6 +387,8 @@ static int put_to_sleep(struct peer *peer, struct found *found)
 
 	if (err || found->hibernated)
 		return err;
+	if (!answer[1])
+		return -ENODATA;
 	found->hibernate = answer[0];
 	found->hibernated = answer[1];
 	found->live = answer[2];
