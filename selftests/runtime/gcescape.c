@@ -209,10 +209,13 @@ static void work(void *arg)
 	burrow_chan_send(arg, &t);
 }
 
-static volatile uintptr_t numbers[BURROW_STACK_CLASSES];
+static volatile uintptr_t numbers[2 * BURROW_STACK_CLASSES];
 
-/* They look like addresses of stacks, in slots that nobody has had. */
-static void number_the_last_slots(void)
+/*
+ * They look like addresses of stacks: in slots that nobody has had, and the end of
+ * what lies right below the first one that somebody has.
+ */
+static void number_slots(void)
 {
 	const struct burrow_stack_arena *arena;
 	int i;
@@ -225,8 +228,9 @@ static void number_the_last_slots(void)
 			continue;
 		arena = c->arenas[0];
 		CHECK(arena->fresh < arena->slots);
-		numbers[i] = (uintptr_t)arena->base +
-			     arena->slots * arena->stride - 8;
+		numbers[2 * i] = (uintptr_t)arena->base +
+				 arena->slots * arena->stride - 8;
+		numbers[2 * i + 1] = (uintptr_t)arena->base;
 	}
 }
 
@@ -244,7 +248,7 @@ TEST_ESCAPE(nothing_to_tell)
 			burrow_gc();
 	}
 	wait_for_others();
-	number_the_last_slots();
+	number_slots();
 	burrow_gc();
 }
 

@@ -192,6 +192,9 @@ static bool points_to_stack(const struct check *c, const void *const *word,
 	/* A number that looks like an address, which nobody ever had. */
 	if (slot >= arena->fresh)
 		return false;
+	/* No variable was ever in a guard: it is the end of what lies below. */
+	if (f->to < arena->base + slot * arena->stride + arena->guard)
+		return false;
 	live = live_at(c, arena->base + (slot + 1) * arena->stride);
 	f->owner = live->top ? live->goroutine : NULL;
 	f->dead = !f->owner || f->to < live->low;
