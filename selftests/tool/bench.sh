@@ -88,6 +88,10 @@ parked() {
 	holds "parked $b: times are taken" \
 		"$(cell parked $b $n ns/create) > 0 && $(cell parked $b $n ns/wake) > 0 &&
 		 $(cell parked $b $n ns/end) > 0"
+	holds "parked $b: collections are" \
+		"$(cell parked $b $n ns/collection) > 0 && $(cell parked $b $n ns/next-collection) > 0 &&
+		 $(cell parked $b $n cpu-ns/collection) > 0 && $(cell parked $b $n ns/stop) > 0 &&
+		 $(cell parked $b $n collected-bytes/goroutine) >= 4096"
 }
 parked mmap 5000
 

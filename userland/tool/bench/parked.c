@@ -14,6 +14,12 @@
  *			module's own structures too, and whatever else the
  *			machine did meanwhile: it wants to be idle
  *
+ * Then, while all are parked, the heap is collected twice (it is as good as empty):
+ * ns/collection and ns/next-collection, cpu-ns/collection of the first, and ns/stop,
+ * the longest that the program stood still in them (in Go: both stops of a cycle).
+ * collected-bytes/goroutine is the greater figure after it, with what the collector
+ * keeps.
+ *
  * ns/create is from the first spawn until all are parked, ns/wake for waking each
  * once, who then parks again, in --waves parts; ns/end from the first wake-up until
  * all have ended. mappings is the process's number of them. guards counts the
@@ -31,11 +37,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/burrow.h>
 
 #include <burrow/chan.h>
+#include <burrow/collector.h>
 
 #include "../../sched/sched.h"
 #include "../sysfile.h"
@@ -50,6 +58,7 @@
 #define MINE 128
 #define ROUND_NS 25000000 /* so long the runtime waits between rounds */
 #define IDLE_ROUNDS 20
+#define PATIENCE_EACH_MS 1 /* where instructions are counted it takes that */
 
 /*
  * In the child: the goroutines, in the order in which they parked, which wait
@@ -154,6 +163,35 @@ static struct asleep hibernate_all(uint64_t *ticks)
 	return now;
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+struct collection {
+	uint64_t ticks;
+	uint64_t cpu;
+	uint64_t stop;
+};
+
+static struct collection collect(void)
+{
+	struct burrow_stats stats = { .size = sizeof(stats) };
+	uint64_t cpu = cpu_ns(), start = bench_ticks();
+	struct collection c = { 0 };
+
+	if (burrow_gc())
+		return c;
+	c.ticks = bench_ticks() - start;
+	c.cpu = cpu_ns() - cpu;
+	burrow_stats(&stats);
+	c.stop = stats.gc_pause_max_ns;
+	return c;
+}
+
 static uint64_t end_all(void)
 {
 	uint64_t start = bench_ticks();
@@ -203,6 +241,7 @@ struct service {
 /* Answers a request. */
 static void answer(struct service *s, const char *word)
 {
+	struct collection c;
 	struct asleep found;
 	uint64_t n, ticks;
 
@@ -214,6 +253,10 @@ static void answer(struct service *s, const char *word)
 		found = hibernate_all(&ticks);
 		fprintf(s->to, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", ticks,
 			found.count, found.bytes);
+	} else if (!strcmp(word, "collect")) {
+		c = collect();
+		fprintf(s->to, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", c.ticks,
+			c.cpu, c.stop);
 	} else if (!strcmp(word, "wake") &&
 		   fscanf(s->from, "%" SCNu64, &n) == 1 && n <= s->count) {
 		fprintf(s->to, "%" PRIu64 "\n", wake(n));
@@ -376,6 +419,8 @@ struct found {
 	uint64_t hibernate;
 	uint64_t hibernated;
 	uint64_t live;
+	struct collection collections[2];
+	struct usage collected;
 	uint64_t wake;
 	uint64_t end;
 };
@@ -393,6 +438,21 @@ static int put_to_sleep(struct peer *peer, struct found *found)
 	found->hibernated = answer[1];
 	found->live = answer[2];
 	return 0;
+}
+
+static int collect_twice(struct peer *peer, struct found *found)
+{
+	struct collection *c = found->collections;
+	uint64_t answer[3];
+	int i, err = 0;
+
+	for (i = 0; i < 2 && !err; i++) {
+		err = peer_ask(peer, "collect", 3, answer);
+		if (!err)
+			c[i] = (struct collection){ answer[0], answer[1],
+						    answer[2] };
+	}
+	return err ? err : look(peer->pid, &found->collected);
 }
 
 /* In as many waves as were asked for, all once. */
@@ -445,6 +505,8 @@ static int measure(struct peer *peer, const struct way *way, size_t waves,
 	if (!err && way->guards)
 		err = peer_ask(peer, "guards", 1, &found->guards);
 	if (!err)
+		err = collect_twice(peer, found);
+	if (!err)
 		err = wake_all(peer, way, waves, count, found);
 	if (!err)
 		err = peer_ask(peer, "end", 1, &found->end);
@@ -457,14 +519,33 @@ static void add(const struct way *way, size_t count, const char *unit,
 	results_add("parked", way->name, "count", count, unit, value);
 }
 
+static double greater(double a, double b)
+{
+	return a > b ? a : b;
+}
+
+static void record_collections(const struct way *way, size_t count,
+			       const struct found *found)
+{
+	const struct collection *c = found->collections;
+
+	add(way, count, "ns/collection", bench_ns(c[0].ticks));
+	add(way, count, "cpu-ns/collection", c[0].cpu);
+	add(way, count, "ns/next-collection", bench_ns(c[1].ticks));
+	add(way, count, "ns/stop", greater(c[0].stop, c[1].stop));
+	add(way, count, "collected-bytes/goroutine",
+	    greater(found->collected.process - found->before.process,
+		    found->collected.system - found->before.system) /
+		    count);
+}
+
 static void record(const struct way *way, size_t count,
 		   const struct found *found)
 {
 	double process = found->after.process - found->before.process;
 	double system = found->after.system - found->before.system;
 
-	add(way, count, "bytes/goroutine",
-	    (process > system ? process : system) / count);
+	add(way, count, "bytes/goroutine", greater(process, system) / count);
 	add(way, count, "process-bytes/goroutine", process / count);
 	add(way, count, "system-bytes/goroutine", system / count);
 	add(way, count, "mappings", found->mappings);
@@ -477,6 +558,7 @@ static void record(const struct way *way, size_t count,
 		add(way, count, "ns/hibernate",
 		    bench_ns(found->hibernate) / found->hibernated);
 	}
+	record_collections(way, count, found);
 	add(way, count, "ns/create", bench_ns(found->create) / count);
 	add(way, count, "ns/wake", bench_ns(found->wake) / count);
 	add(way, count, "ns/end", bench_ns(found->end) / count);
@@ -495,6 +577,7 @@ static int sample(const struct way *way, const struct bench_options *options,
 			bench_left_out("parked", way->name, why);
 		return 0;
 	}
+	peer.patience = PEER_PATIENCE_MS + count * PATIENCE_EACH_MS;
 	err = measure(&peer, way, options->waves ? options->waves : 1, count,
 		      &found);
 	peer_end(&peer);

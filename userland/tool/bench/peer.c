@@ -19,8 +19,6 @@
 #include "../tool.h"
 #include "peer.h"
 
-#define PATIENCE_MS 900000
-
 static int wait_ready(struct peer *peer)
 {
 	char line[64];
@@ -109,7 +107,8 @@ int peer_built(struct peer *peer, const char *name)
 static int wait_answer(struct peer *peer)
 {
 	struct pollfd fd = { .fd = fileno(peer->from), .events = POLLIN };
-	int n = poll(&fd, 1, PATIENCE_MS);
+	int patience = peer->patience ? peer->patience : PEER_PATIENCE_MS;
+	int n = poll(&fd, 1, patience);
 
 	if (n > 0)
 		return 0;

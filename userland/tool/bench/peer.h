@@ -19,12 +19,16 @@
  * @pid:	of the child
  * @to:		requests
  * @from:	answers
+ * @patience:	milliseconds that an answer may take, 0: PEER_PATIENCE_MS
  */
 struct peer {
 	pid_t pid;
 	FILE *to;
 	FILE *from;
+	int patience;
 };
+
+#define PEER_PATIENCE_MS 900000
 
 /*
  * Runs @serve in a child, whose result is its exit status; 0 once the child is
@@ -41,7 +45,7 @@ int peer_built(struct peer *peer, const char *name);
 
 /*
  * Sends a request and waits for the numbers of its answer; 0 or -errno. A peer
- * that takes a quarter of an hour is killed.
+ * that takes longer than its patience is killed.
  */
 int peer_ask(struct peer *peer, const char *request, unsigned int n,
 	     uint64_t *answer);

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 )
 
 // In assembly: a Go function would clear its locals, which C does not.
@@ -78,6 +79,24 @@ func (c *crowd) finish() uint64 {
 	return ticks() - start
 }
 
+func cpu() int64 {
+	var used syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	return used.Utime.Nano() + used.Stime.Nano()
+}
+
+// collect tells the ticks of a collection, its CPU time, and how long the program
+// stood still in it.
+func collect() (uint64, int64, uint64) {
+	var stats runtime.MemStats
+	used, start := cpu(), ticks()
+	runtime.GC()
+	took := ticks() - start
+	used = cpu() - used
+	runtime.ReadMemStats(&stats)
+	return took, used, stats.PauseNs[(stats.NumGC+255)%256]
+}
+
 func main() {
 	var c crowd
 	var what string
@@ -93,6 +112,8 @@ func main() {
 			fmt.Println(grow(n))
 		case "park":
 			fmt.Println(c.park(int(n)), n)
+		case "collect":
+			fmt.Println(collect())
 		case "wake":
 			fmt.Println(c.wake(int(n)))
 		case "end":
