@@ -466,4 +466,114 @@ TEST(writes_that_are_not_reported_are_noticed)
 	}
 }
 
+/*
+ * One who writes all the time, everywhere, and never calls us: what cells point to
+ * changes places, and lives.
+ */
+#define CELLS 100000
+
+static struct thing **cells;
+
+static void make_cells(void)
+{
+	int i;
+
+	cells = burrow_alloc(CELLS * sizeof(*cells));
+	for (i = 0; i < CELLS; i++) {
+		cells[i] = burrow_new(&thing_type);
+		cells[i]->next = burrow_new(&thing_type);
+		cells[i]->next->magic = MAGIC;
+	}
+	collect();
+}
+
+static void write_everywhere(void *arg)
+{
+	struct thing **all = arg, *a, *b;
+	uint64_t x = 88172645463325252;
+
+	while (!get(&stop)) {
+		/* xorshift64, Marsaglia 2003 */
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		a = all[x % CELLS];
+		b = all[(x >> 32) % CELLS];
+		arg = a->next;
+		a->next = b->next;
+		b->next = arg;
+	}
+	add(&stop, 1);
+}
+
+static void end_writing(void)
+{
+	add(&stop, 1);
+	while (get(&stop) < 2)
+		burrow_yield();
+	stop = 0;
+}
+
+TEST_GC(what_changes_places_all_the_time)
+{
+	int i;
+
+	make_cells();
+	burrow_go(write_everywhere, cells);
+	for (i = 0; i < 3; i++)
+		collect();
+	end_writing();
+	for (i = 0; i < CELLS; i++) {
+		CHECK(cells[i]->next->magic == MAGIC);
+		cells[i]->next->magic = 0;
+	}
+	cells = NULL;
+}
+
+static int collect_beside_writing(void *arg)
+{
+	int i;
+
+	(void)arg;
+	make_cells();
+	burrow_go(write_everywhere, cells);
+	for (i = 0; i < 20; i++)
+		collect();
+	end_writing();
+	return 0;
+}
+
+static void run_beside_writing(void *arg)
+{
+	struct burrow_options opts = { .size = sizeof(opts), .procs = 2 };
+
+	setenv("BURROW_DEBUG", "gctrace=1", 1);
+	exit(burrow_run(&opts, collect_beside_writing, arg));
+}
+
+/* Cycles that had to clean in stops, as their lines say. */
+static int count_passes(const char *text)
+{
+	unsigned int rounds, passes;
+	int n = 0;
+
+	while ((text = strstr(text, " globals, "))) {
+		text += strlen(" globals, ");
+		if (sscanf(text, "%u+%u rounds", &rounds, &passes) == 2)
+			n += passes > 0;
+	}
+	return n;
+}
+
+TEST(who_writes_faster_than_is_cleaned_is_held)
+{
+	if (!is_tracked())
+		SKIP(return, "no writes are tracked here");
+	outcome_of(&o, run_beside_writing, NULL);
+	EXPECT_TRUE(exited_with(&o, 0));
+	EXPECT_NE(0, count_passes(o.text));
+	if (!count_passes(o.text))
+		fprintf(stderr, "%s", o.text);
+}
+
 TEST_HARNESS_MAIN

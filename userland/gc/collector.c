@@ -126,13 +126,13 @@ static void trace(const struct burrow_cycle *c)
 
 	burrow_print(
 		STDERR_FILENO,
-		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u rounds, %lu pages, %u threads stopped, %d P, %lu KiB by others%s%s\n",
+		"gc %lu @%lums: %lu+%lu+%lu us clock, %lu+%lu/%lu us cpu, %lu->%lu->%lu KiB, %lu KiB goal, %lu KiB stacks, %lu KiB globals, %u+%u rounds, %lu pages, %u threads stopped, %d P, %lu KiB by others%s%s\n",
 		c->number, (c->at - burrow_runtime.started_at) / 1000000,
 		c->first.ns / 1000, beside / 1000, c->last.ns / 1000,
 		c->first.cpu / 1000, c->last.cpu / 1000, c->cpu_ns / 1000,
 		c->before >> 10, c->peak >> 10, c->live >> 10,
 		c->goal == UINT64_MAX ? 0 : c->goal >> 10, n->stacks >> 10,
-		(n->statics + n->others) >> 10, c->rounds, c->dirty,
+		(n->statics + n->others) >> 10, c->rounds, c->passes, c->dirty,
 		burrow_stop_count(), burrow_runtime.nr_procs,
 		c->by_workers >> 10, c->young ? " (young)" : "",
 		c->forced ? " (forced)" : "");

@@ -14,7 +14,10 @@
  *     and the marked objects on them scanned again; round after round, until
  *     there are few enough for a short stop, or they do not become fewer. Where
  *     much was allocated, the world is stopped to grey the roots before: what is
- *     new hangs on those, and would be left to step 5.
+ *     new hangs on those, and would be left to step 5. Who writes and allocates is
+ *     slowed down (assist.c); where somebody writes faster all the same, a little is
+ *     harvested in each of many short stops, so that he has only the time between
+ *     them, a sixth.
  *  5. A full stop. The last harvest, and all roots once more, for they are not
  *     tracked; what they lead to is scanned. What is not marked now is dead.
  *     (Stacks that hibernate are: saved.c. Where there are many they are greyed
@@ -74,6 +77,11 @@
 #define BYTES_MANY (4UL << 20) /* too much for one to mark */
 #define ROUND_NS 800000LL /* one that is shorter may be the last stop */
 #define QUICK_NS 500000LL /* to look at what is old in the first one */
+#define STUCK_ROUNDS 2 /* after these, rounds should become shorter */
+#define PASSES 12 /* through the heap in short stops */
+#define PASS_GAP_NS \
+	100000L /* between two of those; the kernel makes it some more */
+#define LONGER 4 /* than usual one may become */
 
 /**
  * struct state - of the cycle that runs, on the collector's stack: in static
@@ -83,7 +91,9 @@
  * @tracker:	what is used, or NULL
  * @self:	the goroutine's thread that collects, NULL: the collector's own
  * @dirty:	bytes of pages harvested in this round
- * @until:	when it has looked long enough at what is old (burrow_now())
+ * @until:	when it has looked long enough in this stop (burrow_now())
+ * @from:	where in the heap it goes on
+ * @longer:	than usual it may look in a stop, so many times
  * @last:	there is no harvest after this one: it arms nothing
  * @behind:	there was too much of it for this stop
  * @failed:	a harvest did; any page may have been written
@@ -97,6 +107,8 @@ struct state {
 	struct burrow_thread *self;
 	uint64_t dirty;
 	int64_t until;
+	const char *from;
+	int longer;
 	bool last;
 	bool behind;
 	bool failed;
@@ -182,18 +194,25 @@ static uint64_t harvest_all(struct state *s)
 	return s->dirty / PAGE;
 }
 
-/* Bit by bit, as long as it may take in a stop. What is left stays as it is. */
+/*
+ * Bit by bit, as long as it may take in a stop, from where it was left. What is left
+ * now stays as it is.
+ */
 static void harvest_quickly(char *low, char *high, void *arg)
 {
 	struct state *s = arg;
 	char *end;
 
+	if ((const char *)low < s->from)
+		low = (const char *)high < s->from ? high : (char *)s->from;
 	for (; low < high; low = end) {
 		end = (size_t)(high - low) > PIECE ? low + PIECE : high;
-		s->behind |= s->dirty >= BYTES_FEW || burrow_now() > s->until;
+		s->behind |= s->dirty >= s->longer * BYTES_FEW ||
+			     burrow_now() > s->until;
 		if (s->behind)
 			return;
 		harvest(low, end, s);
+		s->from = end;
 	}
 }
 
@@ -206,9 +225,11 @@ static void harvest_old(struct state *s)
 	/* Little that is old is sooner scanned again than armed. */
 	burrow_heap_count(heap, &counts);
 	s->last = counts.live <= BURROW_CYCLE_QUICK;
-	s->until = burrow_now() + QUICK_NS;
+	s->until = burrow_now() + s->longer * QUICK_NS;
+	s->from = NULL;
 	burrow_heap_tracked(heap, BURROW_HEAP_OLD, harvest_quickly, s);
 	s->last = true;
+	s->from = NULL;
 	burrow_heap_tracked(heap, BURROW_HEAP_REST, harvest_quickly, s);
 	s->last = false;
 }
@@ -469,11 +490,61 @@ static void look_at_roots(struct state *s, uint64_t *at)
 	stop(s, "roots", grey_more);
 }
 
+static void harvest_some(void *arg)
+{
+	struct state *s = arg;
+
+	s->dirty = 0;
+	s->failed = false;
+	s->behind = false;
+	s->until = burrow_now() + s->longer * QUICK_NS;
+	each_part(s, BURROW_HEAP_BOTH, harvest_quickly);
+}
+
+/* The heap once, in as many stops as that takes; returns how many pages. */
+static uint64_t clean_in_stops(struct state *s)
+{
+	const struct timespec gap = { .tv_nsec = PASS_GAP_NS };
+	uint64_t dirty = 0;
+
+	s->from = NULL;
+	do {
+		nanosleep(&gap, NULL);
+		stop(s, "clean", harvest_some);
+		dirty += s->dirty;
+		mark_beside(s);
+	} while (s->behind);
+	return dirty / PAGE;
+}
+
+/*
+ * Where somebody writes faster than rounds beside him go. With each pass he has had
+ * less time for it; unless there is one CPU for both, of which he is given as much
+ * as we take: then longer stops help.
+ */
+static void outrun(struct state *s)
+{
+	uint64_t pages, last = UINT64_MAX;
+	uint32_t *passes = &s->cycle->passes;
+
+	for (*passes = 0; *passes < PASSES; ++*passes) {
+		pages = clean_in_stops(s);
+		if (pages <= PAGES_FEW)
+			return;
+		if (pages > last - last / 8)
+			s->longer *= 2;
+		if (s->longer > LONGER)
+			return;
+		last = pages;
+	}
+}
+
 static void clean(struct state *s)
 {
 	struct burrow_cycle *c = s->cycle;
 	uint64_t pages, at = c->allocated;
 	int64_t cpu, last = INT64_MAX;
+	bool stuck;
 
 	if (!c->young && is_little(s))
 		return;
@@ -485,9 +556,13 @@ static void clean(struct state *s)
 		pages = harvest_all(s);
 		burrow_work_beside(&s->marker, c);
 		cpu = cpu_now() - cpu;
-		if (pages <= PAGES_FEW &&
-		    (cpu <= ROUND_NS || cpu > last - last / 8))
+		stuck = cpu > last - last / 8;
+		if (pages <= PAGES_FEW && (cpu <= ROUND_NS || stuck))
 			break;
+		if (c->rounds >= STUCK_ROUNDS && stuck) {
+			outrun(s);
+			break;
+		}
 		last = cpu;
 		burrow_assist_clean(c->rounds > 0);
 	}
@@ -606,7 +681,7 @@ static bool may_arm(const struct burrow_cycle *c,
 void burrow_cycle_run(struct burrow_cycle *c,
 		      const struct burrow_tracker *tracker)
 {
-	struct state s = { .cycle = c, .tracker = tracker };
+	struct state s = { .cycle = c, .tracker = tracker, .longer = 1 };
 	int64_t cpu = cpu_now();
 
 	prepare(c);
@@ -670,7 +745,7 @@ enum burrow_cycle_try burrow_cycle_try(struct burrow_thread *self,
 void burrow_cycle_go_on(struct burrow_cycle *c,
 			const struct burrow_tracker *tracker)
 {
-	struct state s = { .cycle = c, .tracker = tracker };
+	struct state s = { .cycle = c, .tracker = tracker, .longer = 1 };
 	int64_t cpu = cpu_now();
 
 	mark_open(&s);

@@ -73,7 +73,8 @@ struct burrow_pause {
  * @longest:	of all: either figure
  * @paused:	all of them together
  * @dirty:	pages that were scanned again in the last stop
- * @rounds:	of pre-cleaning
+ * @rounds:	of pre-cleaning beside the program
+ * @passes:	and in stops, where it writes too fast
  * @before:	bytes of the heap when it began
  * @peak:	when it ended
  * @live:	bytes marked
@@ -102,6 +103,7 @@ struct burrow_cycle {
 	int64_t paused;
 	uint64_t dirty;
 	uint32_t rounds;
+	uint32_t passes;
 	uint64_t before;
 	uint64_t peak;
 	uint64_t live;
