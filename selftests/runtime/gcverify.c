@@ -470,16 +470,16 @@ TEST(writes_that_are_not_reported_are_noticed)
  * One who writes all the time, everywhere, and never calls us: what cells point to
  * changes places, and lives.
  */
-#define CELLS 100000
-
 static struct thing **cells;
+static uint64_t nr_cells;
 
-static void make_cells(void)
+static void make_cells(uint64_t n)
 {
-	int i;
+	uint64_t i;
 
-	cells = burrow_alloc(CELLS * sizeof(*cells));
-	for (i = 0; i < CELLS; i++) {
+	nr_cells = n;
+	cells = burrow_alloc(n * sizeof(*cells));
+	for (i = 0; i < n; i++) {
 		cells[i] = burrow_new(&thing_type);
 		cells[i]->next = burrow_new(&thing_type);
 		cells[i]->next->magic = MAGIC;
@@ -497,8 +497,8 @@ static void write_everywhere(void *arg)
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
-		a = all[x % CELLS];
-		b = all[(x >> 32) % CELLS];
+		a = all[x % nr_cells];
+		b = all[(x >> 32) % nr_cells];
 		arg = a->next;
 		a->next = b->next;
 		b->next = arg;
@@ -516,14 +516,14 @@ static void end_writing(void)
 
 TEST_GC(what_changes_places_all_the_time)
 {
-	int i;
+	uint64_t i;
 
-	make_cells();
+	make_cells(100000);
 	burrow_go(write_everywhere, cells);
 	for (i = 0; i < 3; i++)
 		collect();
 	end_writing();
-	for (i = 0; i < CELLS; i++) {
+	for (i = 0; i < nr_cells; i++) {
 		CHECK(cells[i]->next->magic == MAGIC);
 		cells[i]->next->magic = 0;
 	}
@@ -535,9 +535,10 @@ static int collect_beside_writing(void *arg)
 	int i;
 
 	(void)arg;
-	make_cells();
+	/* More than is cleaned in a moment. */
+	make_cells(700000);
 	burrow_go(write_everywhere, cells);
-	for (i = 0; i < 20; i++)
+	for (i = 0; i < 5; i++)
 		collect();
 	end_writing();
 	return 0;
