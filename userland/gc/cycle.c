@@ -79,8 +79,7 @@
 #define QUICK_NS 500000LL /* to look at what is old in the first one */
 #define STUCK_ROUNDS 2 /* after these, rounds should become shorter */
 #define PASSES 12 /* through the heap in short stops */
-#define PASS_GAP_NS \
-	100000L /* between two of those; the kernel makes it some more */
+#define PASS_GAP_NS 100000L /* between two, and what the kernel adds */
 #define LONGER 4 /* than usual one may become */
 
 /**
@@ -367,6 +366,7 @@ static void look(char *low, char *high, void *arg)
 
 static void check_hashes(struct state *s)
 {
+	burrow_hashes_compare();
 	burrow_heap_tracked_used(s->cycle->heap, look, s);
 	burrow_hashes_check(s->tracker->name);
 }

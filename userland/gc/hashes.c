@@ -5,8 +5,9 @@
  * Of each page that is armed a hash of what is on it is kept, taken after it was
  * armed: whatever changes it later has to be reported. A page that is reported and
  * armed again gets a new hash, one that is not armed again is forgotten. In the
- * last stop all pages that are still remembered must be what they were. (A write
- * that leaves a page as it was is not noticed.)
+ * last stop all pages that are still remembered must be what they were, or be
+ * reported when the tracker is asked once more: the kernel goes on with what it was
+ * asked to read into the heap. (A write that leaves a page as it was is not noticed.)
  *
  * By whoever runs the cycle. Memory comes from the system by doubling.
  */
@@ -129,13 +130,23 @@ void burrow_hashes_forget(const char *low, const char *high)
 	}
 }
 
+void burrow_hashes_compare(void)
+{
+	struct page *page;
+
+	for (page = pages; page < pages + room; page++) {
+		if (page->armed &&
+		    hash_of((const char *)page->start) == page->hash)
+			page->armed = false;
+	}
+}
+
 void burrow_hashes_check(const char *tracker)
 {
 	const struct page *page;
 
 	for (page = pages; page < pages + room; page++) {
-		if (!page->start || !page->armed ||
-		    hash_of((const char *)page->start) == page->hash)
+		if (!page->armed)
 			continue;
 		burrow_print(
 			STDERR_FILENO,

@@ -16,9 +16,11 @@ void burrow_hashes_take(const char *low, const char *high);
 void burrow_hashes_forget(const char *low, const char *high);
 
 /*
- * In the last stop, after the last harvest: no page that is remembered has
- * changed, or the program ends with a line that names the tracker.
+ * In the last stop, after the last harvest: pages that have not changed are
+ * forgotten. When the tracker has been asked for the others, none may be left, or
+ * the program ends with a line that names it.
  */
+void burrow_hashes_compare(void);
 void burrow_hashes_check(const char *tracker);
 
 #endif /* BURROW_GC_HASHES_H */
