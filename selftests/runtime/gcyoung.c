@@ -387,6 +387,48 @@ TEST(marking_is_not_left_to_the_last_stop)
 	}
 }
 
+static int keep_few(void *arg)
+{
+	static struct thing *few[100];
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 100; i++)
+		few[i] = burrow_new(&thing_type);
+	churn(50);
+	return !few[3];
+}
+
+/* Cycles, and how many of them took more than one stop. */
+static void count_long(const char *text, long *cycles, long *more)
+{
+	const char *at;
+	long last;
+
+	for (; (at = strstr(text, "ms: ")); text = at + 1) {
+		if (sscanf(at, "ms: %*d+%*d+%ld us clock", &last) != 1)
+			continue;
+		++*cycles;
+		*more += last > 0;
+	}
+}
+
+TEST(where_little_lives_one_stop_suffices)
+{
+	struct keeping few = { keep_few, "gctrace=1", 0 };
+	static struct outcome o;
+	long cycles = 0, more = 0;
+
+	if (!on_kmod() && burrow_track_try(&burrow_track_uffd, -1))
+		SKIP(return, "no writes are tracked here");
+	outcome_of(&o, run_keeping, &few);
+	EXPECT_TRUE(exited_with(&o, 0));
+	count_long(o.text, &cycles, &more);
+	EXPECT_GT(cycles, 45);
+	EXPECT_LE(more, cycles / 4)
+	TH_LOG("%s", o.text);
+}
+
 #define THINGS 400000L /* on as many times 48 bytes */
 
 static long faults(void)

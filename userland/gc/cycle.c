@@ -80,7 +80,7 @@
 #define STUCK_ROUNDS 2 /* after these, rounds should become shorter */
 #define PASSES 12 /* through the heap in short stops */
 #define PASS_GAP_NS 100000L /* between two, and what the kernel adds */
-#define LONGER 4 /* than usual one may become */
+#define LONGER 2 /* so often such a stop may get twice as long */
 
 /**
  * struct state - of the cycle that runs, on the collector's stack: in static
@@ -92,7 +92,7 @@
  * @dirty:	bytes of pages harvested in this round
  * @until:	when it has looked long enough in this stop (burrow_now())
  * @from:	where in the heap it goes on
- * @longer:	than usual it may look in a stop, so many times
+ * @longer:	so often the time to look in a stop was doubled
  * @last:	there is no harvest after this one: it arms nothing
  * @behind:	there was too much of it for this stop
  * @failed:	a harvest did; any page may have been written
@@ -206,7 +206,7 @@ static void harvest_quickly(char *low, char *high, void *arg)
 		low = (const char *)high < s->from ? high : (char *)s->from;
 	for (; low < high; low = end) {
 		end = (size_t)(high - low) > PIECE ? low + PIECE : high;
-		s->behind |= s->dirty >= s->longer * BYTES_FEW ||
+		s->behind |= s->dirty >= BYTES_FEW << s->longer ||
 			     burrow_now() > s->until;
 		if (s->behind)
 			return;
@@ -224,7 +224,7 @@ static void harvest_old(struct state *s)
 	/* Little that is old is sooner scanned again than armed. */
 	burrow_heap_count(heap, &counts);
 	s->last = counts.live <= BURROW_CYCLE_QUICK;
-	s->until = burrow_now() + s->longer * QUICK_NS;
+	s->until = burrow_now() + (QUICK_NS << s->longer);
 	s->from = NULL;
 	burrow_heap_tracked(heap, BURROW_HEAP_OLD, harvest_quickly, s);
 	s->last = true;
@@ -497,7 +497,7 @@ static void harvest_some(void *arg)
 	s->dirty = 0;
 	s->failed = false;
 	s->behind = false;
-	s->until = burrow_now() + s->longer * QUICK_NS;
+	s->until = burrow_now() + (QUICK_NS << s->longer);
 	each_part(s, BURROW_HEAP_BOTH, harvest_quickly);
 }
 
@@ -530,11 +530,9 @@ static void outrun(struct state *s)
 	for (*passes = 0; *passes < PASSES; ++*passes) {
 		pages = clean_in_stops(s);
 		if (pages <= PAGES_FEW)
-			return;
-		if (pages > last - last / 8)
-			s->longer *= 2;
-		if (s->longer > LONGER)
-			return;
+			break;
+		if (pages > last - last / 8 && s->longer++ == LONGER)
+			break;
 		last = pages;
 	}
 }
@@ -681,7 +679,7 @@ static bool may_arm(const struct burrow_cycle *c,
 void burrow_cycle_run(struct burrow_cycle *c,
 		      const struct burrow_tracker *tracker)
 {
-	struct state s = { .cycle = c, .tracker = tracker, .longer = 1 };
+	struct state s = { .cycle = c, .tracker = tracker };
 	int64_t cpu = cpu_now();
 
 	prepare(c);
@@ -745,7 +743,7 @@ enum burrow_cycle_try burrow_cycle_try(struct burrow_thread *self,
 void burrow_cycle_go_on(struct burrow_cycle *c,
 			const struct burrow_tracker *tracker)
 {
-	struct state s = { .cycle = c, .tracker = tracker, .longer = 1 };
+	struct state s = { .cycle = c, .tracker = tracker };
 	int64_t cpu = cpu_now();
 
 	mark_open(&s);
