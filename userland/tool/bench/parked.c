@@ -27,7 +27,8 @@
  * page and to its lowest (the slot's first), and both must fail.
  *
  * kmod-hibernated is kmod, where all hibernate before memory is looked at, and
- * again after each wave. ns/hibernate is the time of one thread that does
+ * again after each wave; the first look waits until the kernel has freed page tables,
+ * which it does a grace period later. ns/hibernate is the time of one thread that does
  * nothing else; hibernated counts those that do, and live-bytes/goroutine is
  * what the module saved of each. Of kmod nobody hibernates.
  */
@@ -58,6 +59,8 @@
 #define MINE 128
 #define ROUND_NS 25000000 /* so long the runtime waits between rounds */
 #define IDLE_ROUNDS 20
+#define SETTLE_MS 500
+#define SETTLE_LOOKS 40
 #define PATIENCE_EACH_MS 1 /* where instructions are counted it takes that */
 
 /*
@@ -403,6 +406,23 @@ static int look(pid_t pid, struct usage *usage)
 	return 0;
 }
 
+/* Looks until hardly anything becomes free any more. */
+static int settle(pid_t pid, struct usage *usage)
+{
+	const struct timespec pause = { .tv_nsec = SETTLE_MS * 1000000L };
+	struct usage before;
+	int i, err = look(pid, usage);
+
+	for (i = 0; i < SETTLE_LOOKS && !err; i++) {
+		before = *usage;
+		nanosleep(&pause, NULL);
+		err = look(pid, usage);
+		if (before.system - usage->system < before.process / 1000)
+			break;
+	}
+	return err;
+}
+
 static long mappings(pid_t pid)
 {
 	char path[64];
@@ -504,7 +524,9 @@ static int measure(struct peer *peer, const struct way *way, size_t waves,
 	if (err)
 		return err;
 	found->mappings = mappings(peer->pid);
-	err = look(peer->pid, &found->after);
+	if (!err)
+		err = way->hibernates ? settle(peer->pid, &found->after) :
+					look(peer->pid, &found->after);
 	if (!err && way->guards)
 		err = peer_ask(peer, "guards", 1, &found->guards);
 	if (!err)
