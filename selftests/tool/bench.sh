@@ -111,6 +111,10 @@ if has_module; then
 	holds "pages that are there cost less still" \
 		"$(cell growth kmod-warm 64 ns/op) < 0.5 * $(cell growth kmod-recycled 64 ns/op)"
 	check "trim of the module" bench trim --backend kmod --depth 8,16 --runs 2
+	check "hibernate of the module" bench hibernate --runs 3
+	holds "what is saved and restored takes time, more if it is more" \
+		"$(cell hibernate kmod 304 ns/hibernate) > 0 && $(cell hibernate kmod 304 ns/restore) > 0 &&
+		 $(cell hibernate kmod 2000 ns/hibernate) > $(cell hibernate kmod 304 ns/hibernate)"
 	check "dirty of the module" bench dirty --backend kmod --runs 5
 	holds "a page that was written costs more to harvest" \
 		"$(cell dirty kmod 64 ns/dirty-page) > $(cell dirty kmod 64 ns/clean-page)"
@@ -138,7 +142,7 @@ if has_module; then
 	is "parked kmod: nobody hibernates" \
 		"$(cell parked kmod 5000 hibernated)" ""
 else
-	for b in growth/kmod-cold growth/kmod-recycled growth/kmod-warm trim/kmod dirty/kmod parked/kmod parked/kmod-hibernated; do
+	for b in growth/kmod-cold growth/kmod-recycled growth/kmod-warm trim/kmod hibernate/kmod dirty/kmod parked/kmod parked/kmod-hibernated; do
 		run bench ${b%/*} --backend ${b#*/} --depth 4 --count 10 --runs 1 --json -
 		is "${b/\// } without the module: status" $status 3
 		like "${b/\// } without the module: says so" "$(cat "$tmp/err")" \

@@ -64,7 +64,7 @@ refused "top sorted by nothing" "no column .site' by process" top --sort site
 
 run bench --list
 is "--list: status" $status 0
-for name in growth parked trim dirty; do
+for name in growth parked trim hibernate dirty; do
 	like "--list names $name" "$(cat "$tmp/out")" "^$name "
 done
 like "--list names the backends of growth" "$(cat "$tmp/out")" \

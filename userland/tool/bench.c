@@ -21,10 +21,10 @@
 #define MAX_DEPTH_KIB (512L << 10)
 
 static const struct bench *const benches[] = {
-	&bench_growth, &bench_parked, &bench_trim,  &bench_dirty,
-	&bench_spawn,  &bench_switch, &bench_chan,  &bench_select,
-	&bench_skynet, &bench_ring,   &bench_mutex, &bench_timers,
-	&bench_io,     &bench_gc,
+	&bench_growth, &bench_parked, &bench_trim,   &bench_hibernate,
+	&bench_dirty,  &bench_spawn,  &bench_switch, &bench_chan,
+	&bench_select, &bench_skynet, &bench_ring,   &bench_mutex,
+	&bench_timers, &bench_io,     &bench_gc,
 };
 
 #define NBENCHES (sizeof(benches) / sizeof(benches[0]))

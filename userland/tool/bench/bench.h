@@ -50,6 +50,7 @@ struct bench {
 extern const struct bench bench_growth;
 extern const struct bench bench_parked;
 extern const struct bench bench_trim;
+extern const struct bench bench_hibernate;
 extern const struct bench bench_dirty;
 extern const struct bench bench_spawn;
 extern const struct bench bench_switch;

@@ -174,6 +174,12 @@ static const struct goal goals[] = {
 	  .by = 1,
 	  .count = 1000000,
 	  .limit = 1000 },
+	{ .figure = "collection beside those",
+	  .bench = "parked",
+	  .unit = "ns/collection",
+	  .against = "ns/collection",
+	  .count = 1000000,
+	  .limit = 1 / 3.0 },
 };
 
 #define NGOALS (sizeof(goals) / sizeof(goals[0]))
