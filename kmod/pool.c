@@ -116,6 +116,25 @@ unsigned int burrow_pool_take(struct burrow_context *ctx, struct page **pages,
 	return i;
 }
 
+/* The same for pages that nobody else holds, as a rule, at once. */
+static void burrow_pool_free_some(struct burrow_context *ctx,
+				  struct page **pages, unsigned int n)
+{
+	unsigned int i, held = 0;
+
+	for (i = 0; i < n; i++) {
+		if (unlikely(page_count(pages[i]) != 1)) {
+			burrow_pool_free(ctx, pages[i]);
+			held++;
+			continue;
+		}
+		burrow_page_set_place(pages[i], NULL, 0);
+		pages[i - held] = pages[i];
+	}
+	release_pages(pages, n - held);
+	burrow_pool_uncharge(ctx, n - held);
+}
+
 /**
  * burrow_pool_shrink() - give pages to the system
  * @ctx:	whose pool
@@ -129,7 +148,7 @@ unsigned long burrow_pool_shrink(struct burrow_context *ctx, unsigned long most)
 {
 	struct page *pages[BURROW_BATCH];
 	unsigned long done = 0;
-	unsigned int i, n;
+	unsigned int n;
 
 	while (done < most) {
 		n = burrow_pool_take(ctx, pages,
@@ -137,8 +156,7 @@ unsigned long burrow_pool_shrink(struct burrow_context *ctx, unsigned long most)
 					   BURROW_BATCH));
 		if (!n)
 			break;
-		for (i = 0; i < n; i++)
-			burrow_pool_free(ctx, pages[i]);
+		burrow_pool_free_some(ctx, pages, n);
 		done += n;
 		cond_resched();
 	}
