@@ -525,10 +525,10 @@ static uint64_t clean_in_stops(struct state *s)
 static void outrun(struct state *s)
 {
 	uint64_t pages, last = UINT64_MAX;
-	uint32_t *passes = &s->cycle->passes;
 
-	for (*passes = 0; *passes < PASSES; ++*passes) {
+	while (s->cycle->passes < PASSES) {
 		pages = clean_in_stops(s);
+		s->cycle->passes++;
 		if (pages <= PAGES_FEW)
 			break;
 		if (pages > last - last / 8 && s->longer++ == LONGER)
