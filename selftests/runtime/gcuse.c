@@ -446,7 +446,7 @@ TEST_GC(pages_between_objects_go_back)
 {
 	struct burrow_stats s = { .size = sizeof(s) };
 	uint64_t before;
-	int i, k;
+	int i, k, patience = scaled_down() ? 20000 : 500;
 
 	make_pieces(0, 1);
 	CHECK(burrow_stats(&s) == 0);
@@ -456,7 +456,7 @@ TEST_GC(pages_between_objects_go_back)
 			pieces[i] = NULL;
 	}
 	CHECK(burrow_release_memory() == 0);
-	for (i = 0; i < 20000 && s.heap_bytes > before / 2; i++) {
+	for (i = 0; i < patience && s.heap_bytes > before / 2; i++) {
 		burrow_sleep(MS);
 		CHECK(burrow_stats(&s) == 0);
 	}
