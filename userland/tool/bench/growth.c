@@ -76,6 +76,16 @@ static unsigned int batch_for(size_t depth)
 	return n < 1 ? 1 : n > BATCH_MAX ? BATCH_MAX : n;
 }
 
+/*
+ * Huge pages by chance would make rows that can't be compared: while a way
+ * samples, and while it opens, for what it touches then may lie beside the
+ * stacks of another, in the same two megabytes.
+ */
+static void set_huge_pages(bool on)
+{
+	prctl(PR_SET_THP_DISABLE, !on, 0, 0, 0);
+}
+
 /* One batch of stacks: made, grown one after another, given back. */
 static int sample(const struct growth_way *way, void *state, unsigned int batch,
 		  double *op, double *cycle)
@@ -84,8 +94,7 @@ static int sample(const struct growth_way *way, void *state, unsigned int batch,
 	unsigned int i;
 	int err = 0;
 
-	/* Huge pages by chance would make rows that can't be compared. */
-	prctl(PR_SET_THP_DISABLE, !way->huge, 0, 0, 0);
+	set_huge_pages(way->huge);
 	start = bench_ticks();
 	if (way->begin)
 		err = way->begin(state);
@@ -121,6 +130,7 @@ static void open_ways(const struct bench_options *options,
 		if (!bench_wants(options, ways[i]->name))
 			continue;
 		plan->why[0] = 0;
+		set_huge_pages(ways[i]->huge);
 		states[i] = ways[i]->open(plan);
 		if (!states[i] && !tool_interrupted)
 			bench_left_out("growth", ways[i]->name, plan->why);
@@ -176,7 +186,7 @@ static int run_depth(const struct bench_options *options, size_t depth)
 	for (i = 0; i < NWAYS; i++)
 		if (states[i])
 			ways[i]->close(states[i]);
-	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+	set_huge_pages(true);
 	return failed;
 }
 

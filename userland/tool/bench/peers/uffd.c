@@ -178,7 +178,8 @@ static int grow(void *p, unsigned int i, uint64_t *ticks)
 	struct state *s = p;
 
 	*ticks = descend_on(s->base + (i + 1) * s->stride, s->frames);
-	return 0;
+	/* A stack that had its pages before would grow for nothing. */
+	return s->have[i] ? 0 : -EEXIST;
 }
 
 static int give_back(void *p)
