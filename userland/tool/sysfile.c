@@ -64,6 +64,24 @@ int sysfile_number(const char *path, const char *key, long long *value)
 	return end == text || errno ? -EINVAL : 0;
 }
 
+int sysfile_sum(const char *path, const char *key, long long *sum)
+{
+	size_t len = strlen(key);
+	FILE *f = fopen(path, "re");
+	char line[512], *p;
+
+	if (!f)
+		return -errno;
+	*sum = 0;
+	while (fgets(line, sizeof(line), f)) {
+		p = line + strspn(line, " \t");
+		if (!strncmp(p, key, len) && p[len] == ':')
+			*sum += strtoll(p + len + 1, NULL, 10);
+	}
+	fclose(f);
+	return 0;
+}
+
 int sysfile_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -16,6 +16,9 @@ int sysfile_field(const char *path, const char *key, char *text, size_t size);
 /* A number in the first line, or after "KEY:" if @key is not NULL. */
 int sysfile_number(const char *path, const char *key, long long *value);
 
+/* The sum of what follows each "KEY:", indented or not; 0 or -errno. */
+int sysfile_sum(const char *path, const char *key, long long *sum);
+
 /* Replaces the content; 0 or a negative errno. */
 int sysfile_write(const char *path, const char *text);
 
