@@ -55,6 +55,13 @@ static struct burrow_context_stats module_stats(void)
 
 /* ---- asleep and awake ------------------------------------------------------------- */
 
+/* It may be through, and have no stack, a moment later. */
+static bool is_parked(const struct goroutine *g, struct burrow_stack *stack)
+{
+	*stack = g->stack;
+	return stack->arena && READ_ONCE(g->state) == GOROUTINE_WAITING;
+}
+
 /* The module finds out who has woken, or is another, meanwhile. */
 static void put_to_sleep(void)
 {
@@ -67,9 +74,7 @@ static void put_to_sleep(void)
 	goroutine_walk_begin(&walk);
 	do {
 		g = goroutine_walk_next(&walk);
-		if (g && READ_ONCE(g->state) == GOROUTINE_WAITING &&
-		    g->stack.arena) {
-			stacks[n] = g->stack;
+		if (g && is_parked(g, &stacks[n])) {
 			live[n] = burrow_stack_top(&stacks[n]) -
 				  (char *)READ_ONCE(g->context);
 			n += live[n] && live[n] < 3000;
