@@ -19,6 +19,7 @@
  * pointer in an event that could be stale, and no generation to compare.
  */
 #define _GNU_SOURCE
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -192,6 +193,8 @@ static void epoll_poll(struct burrow_thread *self, struct burrow_io_ring *ring,
 
 	if (!until && !burrow_runq_empty(proc) && ++e->polls % POLL_EVERY)
 		return;
+	/* Who sleeps leaves nothing that only it may know of. */
+	assert(!until || burrow_runq_empty(proc));
 	if (until)
 		burrow_leave(self);
 	n = wait_events(e, events, until);

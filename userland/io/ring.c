@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "../sched/runq.h"
 #include "io.h"
 
 #define AGAIN_NS 1000000LL /* between two tries to cancel the same call */
@@ -255,7 +256,11 @@ void burrow_io_poll(struct burrow_thread *self, int64_t until)
 			    NULL) &&
 	    serve_mail(self, ring) && until > burrow_now() + AGAIN_NS)
 		until = burrow_now() + AGAIN_NS;
-	if (serve_done(self, ring))
+	/*
+	 * Who was cancelled runs here: nobody else may have been woken for it, and
+	 * the monitor may sleep already.
+	 */
+	if (serve_done(self, ring) || !burrow_runq_empty(proc))
 		until = 0;
 	ring->engine->poll(self, ring, until);
 	if (until && self->proc == proc)

@@ -22,6 +22,7 @@
  * The submission queue is published by flush() here and not by liburing's
  * submit, which cannot do it without entering the kernel on another's wait.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -338,6 +339,8 @@ static void uring_poll(struct burrow_thread *self, struct burrow_io_ring *ring,
 	struct uring *u = of(ring);
 
 	if (until) {
+		/* Who sleeps leaves nothing that only it may know of. */
+		assert(burrow_runq_empty(ring->proc));
 		uring_sleep(self, u, until);
 		return;
 	}
