@@ -93,8 +93,6 @@ TEST(the_second_crowd_has_what_the_first_used)
 	struct burrow_options o = { .size = sizeof(o), .procs = 1 };
 	struct result r[2];
 
-	/* A warm stack has no page if it hibernated before its goroutine ended. */
-	setenv("BURROW_HIBERNATE", "off", 1);
 	ASSERT_EQ(0, burrow_run(&o, compare, r));
 	EXPECT_EQ(0, r[0].ready);
 	EXPECT_EQ(CROWD, r[1].ready);

@@ -34,7 +34,7 @@ static void sleep_a_while(void *arg)
 	CHECK(burrow_sleep(ns) == 0);
 	late = burrow_now() - late - ns;
 	add(&early, late < 0);
-	add(&soon, late < 200 * MS * scale());
+	add(&soon, late < 200 * MS);
 }
 
 TEST_ON(sleepers_are_never_early_and_seldom_late)
