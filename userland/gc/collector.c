@@ -100,7 +100,7 @@ static void account(const struct burrow_cycle *c,
 		.young = c->young,
 		.live = c->live + gc->external,
 		.roots = burrow_roots_count.stacks + burrow_roots_count.statics,
-		.overhead = stack_bytes() + counts->tables,
+		.overhead = stack_bytes() + counts->kept + counts->tables,
 		.allocated = c->allocated,
 	};
 

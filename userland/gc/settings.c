@@ -91,7 +91,8 @@ void burrow_gc_read_stats(struct burrow_stats *stats)
 	if (gc->heap) {
 		burrow_heap_count(gc->heap, &counts);
 		stats->heap_live = gc->live;
-		stats->heap_bytes = counts.in_use + counts.free - counts.holes;
+		stats->heap_bytes = counts.in_use + counts.kept + counts.free -
+				    counts.holes;
 		stats->heap_external = gc->external;
 		stats->gc_cycles = gc->done;
 		stats->gc_pause_max_ns = gc->pause_max;

@@ -113,12 +113,11 @@ static const struct burrow_heap_hooks *hooks_for(struct burrow_thread *self)
 		       NULL;
 }
 
-/* Inside; a full collection. False: it is no use to ask again. */
-static bool collect(struct burrow_thread **self, const struct want *want)
+bool burrow_heap_collect(struct burrow_thread **self, size_t bytes)
 {
 	const struct burrow_heap_hooks *hooks = hooks_for(*self);
 
-	return hooks && hooks->collect && hooks->collect(self, want->size);
+	return hooks && hooks->collect && hooks->collect(self, bytes);
 }
 
 /* Tells the collector what it wants to know before more is taken. */
@@ -223,7 +222,8 @@ static __attribute__((noinline)) void *slow(const struct want *want)
 	for (;;) {
 		p = want->bin ? take_small(self, want) :
 				take_large(&self, want);
-		if (p || collections++ == COLLECTIONS || !collect(&self, want))
+		if (p || collections++ == COLLECTIONS ||
+		    !burrow_heap_collect(&self, want->size))
 			break;
 	}
 	burrow_leave(self);

@@ -179,6 +179,21 @@ size_t burrow_heap_field_of(const struct burrow_object *object,
 void burrow_heap_field_name(const struct burrow_object *object, size_t offset,
 			    char *to, size_t size);
 
+/*
+ * Memory of the heap for records of the runtime's own, which nothing of the program's
+ * points to: it is never scanned, marked or freed, and stays until the heap is closed.
+ * Whole pages of BURROW_HEAP_PAGE; what is in them may be other than zero. NULL: no
+ * memory, or past the limit. By any thread, while others mark or sweep.
+ */
+void *burrow_heap_keep(struct burrow_heap *heap, size_t bytes);
+
+/*
+ * Inside, without locks: a full collection, as for an allocation of @bytes that
+ * failed. False: it is no use to ask again. May park; @self is the thread that it is
+ * on then.
+ */
+bool burrow_heap_collect(struct burrow_thread **self, size_t bytes);
+
 /* Every allocated object, with the world stopped. */
 void burrow_heap_each(struct burrow_heap *heap,
 		      void (*fn)(const struct burrow_object *object, void *arg),
@@ -263,6 +278,7 @@ void burrow_heap_armed(struct burrow_heap *heap, const char *low,
  * @live:	bytes marked when the last cycle was complete
  * @marked:	of these by that cycle; all of them if it was a full one
  * @in_use:	bytes of spans
+ * @kept:	bytes of burrow_heap_keep()
  * @holes:	of these, of pages that the system was given back
  * @free:	bytes of free pages that the system has not been given back
  * @swept:	bytes of spans swept, ever
@@ -274,6 +290,7 @@ struct burrow_heap_counts {
 	uint64_t live;
 	uint64_t marked;
 	uint64_t in_use;
+	uint64_t kept;
 	uint64_t holes;
 	uint64_t free;
 	uint64_t swept;
@@ -288,7 +305,7 @@ void burrow_heap_count(struct burrow_heap *heap,
 void burrow_heap_trigger(struct burrow_heap *heap, uint64_t allocated);
 
 /*
- * Spans and free pages may be so many bytes, 0: no limit; what needs more fails.
+ * Spans, what is kept and free pages may be so many bytes, 0: no limit; what needs more fails.
  * Returns what it is, which the module may have made less.
  */
 uint64_t burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes);

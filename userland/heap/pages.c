@@ -154,7 +154,8 @@ static void struct_put(struct burrow_half *half, struct burrow_span *span)
 /* Bytes that may still come into use. */
 static bool within_limit(struct burrow_heap *heap, size_t bytes)
 {
-	uint64_t used = __atomic_load_n(&heap->in_use, __ATOMIC_RELAXED);
+	uint64_t used = __atomic_load_n(&heap->in_use, __ATOMIC_RELAXED) +
+			__atomic_load_n(&heap->kept, __ATOMIC_RELAXED);
 	int i;
 
 	for (i = 0; i < 2; i++)
@@ -234,8 +235,8 @@ static void claim(struct burrow_heap *heap, struct burrow_span *span,
 		  uint32_t bin)
 {
 	hold(heap, span, bin);
-	__atomic_add_fetch(&heap->in_use, span->pages << BURROW_HEAP_SHIFT,
-			   __ATOMIC_RELAXED);
+	__atomic_add_fetch(bin == BURROW_BIN_KEPT ? &heap->kept : &heap->in_use,
+			   span->pages << BURROW_HEAP_SHIFT, __ATOMIC_RELAXED);
 }
 
 struct burrow_span *burrow_pages_take(struct burrow_heap *heap,

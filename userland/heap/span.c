@@ -72,16 +72,32 @@ static void ask(struct burrow_heap *heap)
 	hooks->stock();
 }
 
-static struct burrow_span *take(struct burrow_heap *heap,
-				struct burrow_half *half, size_t pages,
-				uint32_t bin)
+/*
+ * Free pages of the other half may be what the heap has below its limit. Without locks:
+ * to take both would want an order.
+ */
+static bool other_gives(struct burrow_heap *heap,
+			const struct burrow_half *half, size_t bytes)
+{
+	struct burrow_half *other = &heap->half[half == &heap->half[0]];
+	size_t done;
+
+	pthread_mutex_lock(&other->lock);
+	done = burrow_pages_scavenge(heap, other, bytes);
+	pthread_mutex_unlock(&other->lock);
+	return done;
+}
+
+static struct burrow_span *take_once(struct burrow_heap *heap,
+				     struct burrow_half *half, size_t pages,
+				     uint32_t bin)
 {
 	struct burrow_span *span;
 	bool low;
 
 	pthread_mutex_lock(&half->lock);
 	span = burrow_pages_take(heap, half, pages, bin);
-	if (span &&
+	if (span && bin != BURROW_BIN_KEPT &&
 	    !bits_get(heap, half, burrow_bin_infos[bin].words, &span->bits)) {
 		burrow_pages_put(heap, half, span);
 		span = NULL;
@@ -90,6 +106,19 @@ static struct burrow_span *take(struct burrow_heap *heap,
 	pthread_mutex_unlock(&half->lock);
 	if (burrow_unlikely(low))
 		ask(heap);
+	return span;
+}
+
+static struct burrow_span *take(struct burrow_heap *heap,
+				struct burrow_half *half, size_t pages,
+				uint32_t bin)
+{
+	struct burrow_span *span;
+
+	do {
+		span = take_once(heap, half, pages, bin);
+	} while (burrow_unlikely(!span) &&
+		 other_gives(heap, half, pages << BURROW_HEAP_SHIFT));
 	return span;
 }
 
@@ -159,6 +188,20 @@ void burrow_span_publish(struct burrow_heap *heap, struct burrow_span *span)
 	pthread_mutex_unlock(&bin->lock);
 	__atomic_sub_fetch(&heap->unlisted, span->pages << BURROW_HEAP_SHIFT,
 			   __ATOMIC_RELAXED);
+}
+
+/*
+ * Its pages have no entries, so that nothing finds an object there, and it is on no
+ * list; its struct goes with the others of the half.
+ */
+void *burrow_heap_keep(struct burrow_heap *heap, size_t bytes)
+{
+	struct burrow_span *span;
+
+	span = take(heap, burrow_half_of(heap, BURROW_PLAIN),
+		    (bytes + BURROW_HEAP_PAGE - 1) >> BURROW_HEAP_SHIFT,
+		    BURROW_BIN_KEPT);
+	return span ? span->start : NULL;
 }
 
 /* Its bits are zero: nothing is in it. */

@@ -33,6 +33,7 @@
 	(1UL << 46) /* bytes of an object, before anything else */
 
 #define BURROW_BINS 4096
+#define BURROW_BIN_KEPT BURROW_BINS /* no bin: of burrow_heap_keep() */
 #define BURROW_CLASSES 72
 #define BURROW_POISON 0xdb
 
@@ -356,12 +357,13 @@ extern const struct burrow_heap_source burrow_heap_mmap;
  *		the end; atomic
  * @live:	see burrow_heap_counts; 0 once they are forgotten
  * @in_use:	bytes of spans; atomic
+ * @kept:	bytes of burrow_heap_keep(); atomic
  * @swept:	bytes; atomic
  * @unswept:	bytes; atomic
  * @holes:	see burrow_heap_counts; atomic
  * @asked:	the collector's thread was asked for more stock; atomic
  * @unlisted:	bytes of large spans that are being made; atomic
- * @limit:	of @in_use and free pages with memory; atomic
+ * @limit:	of @in_use, @kept and free pages with memory; atomic
  * @most:	what @limit can't be above
  * @profile:	one sample in so many bytes, 0: none; atomic
  * @sweep_bin:	where sweeping looks next; atomic
@@ -399,6 +401,7 @@ struct burrow_heap {
 	uint64_t marked;
 	uint64_t live;
 	uint64_t in_use;
+	uint64_t kept;
 	uint64_t swept;
 	uint64_t unswept;
 	uint64_t holes;

@@ -166,8 +166,9 @@ int burrow_run(const struct burrow_options *opts, int (*fn)(void *arg),
  * It has its stack reserved, and starts when a processor is free. May be
  * called from any thread while the runtime runs.
  *
- * Return: 0, -ENOMEM or -EAGAIN if no stack can be promised (a line on standard
- * error says what to do, once), -ESRCH if no runtime runs.
+ * Return: 0, -ENOMEM or -EAGAIN if no stack can be promised or the heap has no room
+ * for its record (a line on standard error says what to do, once), -ESRCH if no
+ * runtime runs.
  */
 int burrow_go(void (*fn)(void *arg), void *arg);
 

@@ -62,6 +62,7 @@ static void after_fork_child(void)
 	struct burrow_runtime *rt = &burrow_runtime;
 
 	rt->running = false;
+	rt->slabs = NULL; /* of a heap that the child may not have */
 	rt->threads = NULL;
 	rt->nr_threads = 0;
 	memset(rt->procs, 0, sizeof(rt->procs));

@@ -2,9 +2,10 @@
 /*
  * The structs of goroutines, and queues of them.
  *
- * They come from slabs of the system's memory, never from malloc: a dump or a
- * debugger walks the slabs and so finds every goroutine, and a program that
- * broke its heap can still be looked at. A slab stays until the runtime stops.
+ * They come from slabs of the heap: a dump, a debugger or the collector walks the
+ * slabs and so finds every goroutine. A slab stays until the heap is closed, and is
+ * nothing that could be marked or swept (burrow_heap_keep()): a goroutine that waits
+ * is not found by what points to it. It counts where a limit is set to the heap.
  * Structs of goroutines that ended are used again by the processor that they
  * ended on; what gathers on one goes to the others through the runtime.
  *
@@ -14,14 +15,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "../debug/sanitize.h"
+#include "../heap/heap.h"
 #include "goroutine.h"
 
 #define SLAB_FIRST (64UL << 10)
 #define SLAB_MAX (16UL << 20)
 #define FREE_BATCH 128
+#define COLLECTIONS 2 /* before there is no memory for one */
 #define SPARE_MAX 128 /* promises that a processor keeps */
 #define SPARE_BATCH 64
 #define ID_BATCH 32
@@ -92,7 +94,20 @@ struct goroutine *goroutine_queue_pop(struct goroutine_queue *queue)
 	return g;
 }
 
-/* Each twice as large as the one before: few mappings for very many. */
+/* Near the heap's limit a small one may still be had. */
+static struct burrow_slab *slab_get(size_t *bytes)
+{
+	struct burrow_slab *slab = NULL;
+
+	for (; !slab && *bytes >= SLAB_FIRST; *bytes /= 2) {
+		slab = burrow_heap_keep(burrow_runtime.heap, *bytes);
+		if (slab)
+			break;
+	}
+	return slab;
+}
+
+/* Each twice as large as the one before: few of them for very many. */
 static struct burrow_slab *slab_add(void)
 {
 	struct burrow_slab *old = burrow_runtime.slabs, *slab;
@@ -100,14 +115,15 @@ static struct burrow_slab *slab_add(void)
 
 	if (bytes > SLAB_MAX)
 		bytes = SLAB_MAX;
-	slab = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (slab == MAP_FAILED)
+	slab = slab_get(&bytes);
+	if (!slab)
 		return NULL;
-	slab->bytes = bytes;
-	slab->room = (bytes - sizeof(*slab)) / sizeof(slab->g[0]);
-	slab->next = old;
-	slab->first = old ? (old->first + old->room + 63) & -64UL : 0;
+	*slab = (struct burrow_slab){
+		.bytes = bytes,
+		.room = (bytes - sizeof(*slab)) / sizeof(slab->g[0]),
+		.next = old,
+		.first = old ? (old->first + old->room + 63) & -64UL : 0,
+	};
 	/* The collector walks the list without the lock. */
 	__atomic_store_n(&burrow_runtime.slabs, slab, __ATOMIC_RELEASE);
 	return slab;
@@ -123,22 +139,40 @@ static struct goroutine *struct_get(void)
 		return g;
 	if (!slab || slab->used == slab->room)
 		slab = slab_add();
-	return slab ? &slab->g[slab->used++] : NULL;
+	if (!slab)
+		return NULL;
+	/* It is clean before a walk can come to it: pairs with walk_next()'s load. */
+	g = memset(&slab->g[slab->used], 0, sizeof(*g));
+	__atomic_store_n(&slab->used, slab->used + 1, __ATOMIC_RELEASE);
+	return g;
 }
 
-/* Under runtime.lock. */
-static bool refill(struct burrow_proc *proc)
+static void refill(struct burrow_proc *proc)
 {
 	struct goroutine *g;
 	int i;
 
+	pthread_mutex_lock(&burrow_runtime.lock);
 	for (i = 0; i < FREE_BATCH; i++) {
 		g = struct_get();
 		if (!g)
 			break;
 		goroutine_set_free(proc, g);
 	}
-	return i > 0;
+	pthread_mutex_unlock(&burrow_runtime.lock);
+}
+
+struct burrow_thread *goroutine_make_room(struct burrow_thread *self)
+{
+	int collections = 0;
+
+	for (;;) {
+		if (!self->proc->free)
+			refill(self->proc);
+		if (self->proc->free || collections++ == COLLECTIONS ||
+		    !burrow_heap_collect(&self, SLAB_FIRST))
+			return self;
+	}
 }
 
 static uint64_t next_id(struct burrow_proc *proc)
@@ -172,11 +206,8 @@ struct goroutine *goroutine_new(struct burrow_thread *self)
 		g->id = next_id(NULL);
 		return g;
 	}
-	if (!proc->free) {
-		pthread_mutex_lock(&burrow_runtime.lock);
+	if (!proc->free)
 		refill(proc);
-		pthread_mutex_unlock(&burrow_runtime.lock);
-	}
 	g = proc->free;
 	if (!g)
 		return NULL;
@@ -374,7 +405,7 @@ struct goroutine *goroutine_walk_next(struct goroutine_walk *walk)
 	size_t used;
 
 	while (walk->slab) {
-		used = READ_ONCE(walk->slab->used);
+		used = __atomic_load_n(&walk->slab->used, __ATOMIC_ACQUIRE);
 		while ((walk->at = next_at(walk, used)) < used) {
 			g = &walk->slab->g[walk->at++];
 			if (READ_ONCE(g->state) != GOROUTINE_FREE)
@@ -389,14 +420,4 @@ struct goroutine *goroutine_walk_next(struct goroutine_walk *walk)
 size_t goroutine_walk_number(const struct goroutine_walk *walk)
 {
 	return walk->slab->first + walk->at - 1;
-}
-
-void goroutine_slabs_free(struct burrow_slab *slabs)
-{
-	struct burrow_slab *slab;
-
-	while ((slab = slabs)) {
-		slabs = slab->next;
-		munmap(slab, slab->bytes);
-	}
 }

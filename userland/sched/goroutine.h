@@ -11,9 +11,9 @@
 #define BURROW_FREE_MAX 256 /* structs that a processor keeps */
 
 /**
- * struct burrow_slab - a piece of memory full of goroutines
+ * struct burrow_slab - a piece of the heap full of goroutines
  * @next:	the one before it
- * @bytes:	length of the mapping
+ * @bytes:	length of it
  * @used:	structs handed out so far
  * @room:	structs that fit
  * @first:	number of the first struct, a multiple of 64

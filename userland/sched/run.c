@@ -32,7 +32,7 @@
  * struct burrow_remains - what threads in C code may still touch after the end
  * @users:	how many they are; atomic
  * @pool:	their stacks
- * @slabs:	their goroutines
+ * @slabs:	their goroutines, on the heap
  * @regions:	objects
  * @heap:	objects that are collected
  */
@@ -179,7 +179,7 @@ go(int class, const char *name, void (*fn)(void *arg), void *arg, void *site)
 
 	if (burrow_unlikely(is_foreign(self)))
 		return spawn_foreign(class, name, fn, arg, site);
-	self = burrow_enter_self(self, "burrow_go");
+	self = goroutine_make_room(burrow_enter_self(self, "burrow_go"));
 	ret = burrow_spawn(self, class < 0 ? burrow_runtime.class : class, name,
 			   fn, arg, site);
 	burrow_leave(self);
@@ -528,13 +528,12 @@ void burrow_remains_put(struct burrow_remains *remains)
 {
 	if (__atomic_sub_fetch(&remains->users, 1, __ATOMIC_ACQ_REL))
 		return;
+	burrow_san_forget(remains->slabs);
 	/* Its arena is in the context that the pool closes. */
 	if (remains->heap)
 		burrow_heap_close(remains->heap);
-	burrow_san_forget(remains->slabs);
 	burrow_stack_pool_close(remains->pool);
 	free(remains->pool);
-	goroutine_slabs_free(remains->slabs);
 	burrow_regions_free(remains->regions);
 	free(remains);
 }

@@ -593,13 +593,18 @@ int burrow_sized_copy(void *to, size_t size, const void *from, size_t least);
 
 /* goroutine.c; @self NULL: a foreign thread that holds runtime.lock. */
 struct goroutine *goroutine_new(struct burrow_thread *self);
+
+/*
+ * Collects if there is no memory for another one, so that the call above finds some.
+ * May park: returns the thread that it is on then.
+ */
+struct burrow_thread *goroutine_make_room(struct burrow_thread *self);
 int goroutine_promise(struct burrow_thread *self, int class);
 void goroutine_unpromise(struct burrow_thread *self, int class);
 int goroutine_set_name(struct goroutine *g, const char *name, bool locked);
 void goroutine_slabs_each(struct burrow_slab *slabs,
 			  void (*fn)(struct goroutine *g, void *arg),
 			  void *arg);
-void goroutine_slabs_free(struct burrow_slab *slabs);
 void goroutine_end(struct burrow_proc *proc, struct goroutine *g);
 void goroutine_flush(struct burrow_proc *proc); /* under runtime.lock */
 void goroutine_each(void (*fn)(struct goroutine *g, void *arg), void *arg);

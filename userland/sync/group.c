@@ -145,12 +145,14 @@ static int enter_group(struct burrow_thread **self, struct group *g, bool wait)
 	return -EBUSY;
 }
 
-static int start(struct burrow_thread *self, struct group *g,
+static int start(struct burrow_thread **at, struct group *g,
 		 int (*fn)(void *arg), void *arg, void *site)
 {
+	struct burrow_thread *self = goroutine_make_room(*at);
 	struct task *task;
 	int ret = -ENOMEM;
 
+	*at = self;
 	task = (struct task *)burrow_cell_get(self, sizeof(*task));
 	if (task) {
 		task->group = g;
@@ -175,7 +177,7 @@ int burrow_group_go(struct burrow_group *g, int (*fn)(void *arg), void *arg)
 		return -EPERM;
 	ret = enter_group(&self, (struct group *)g, true);
 	if (!ret)
-		ret = start(self, (struct group *)g, fn, arg,
+		ret = start(&self, (struct group *)g, fn, arg,
 			    __builtin_return_address(0));
 	burrow_leave(self);
 	return ret;
@@ -190,7 +192,7 @@ int burrow_group_try_go(struct burrow_group *g, int (*fn)(void *arg), void *arg)
 		return -EPERM;
 	ret = enter_group(&self, (struct group *)g, false);
 	if (!ret)
-		ret = start(self, (struct group *)g, fn, arg,
+		ret = start(&self, (struct group *)g, fn, arg,
 			    __builtin_return_address(0));
 	burrow_leave(self);
 	return ret;
