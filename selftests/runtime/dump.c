@@ -61,7 +61,8 @@ TEST(every_goroutine_is_shown)
 		&o, "goroutine 2 (a name that is longer than what) [sleep, "));
 	EXPECT_TRUE(says(&o, " ms]:\n"));
 	EXPECT_TRUE(says(&o, " sleeper+0x"));
-	EXPECT_TRUE(says(&o, "goroutine 3 [chan receive, "));
+	EXPECT_TRUE(says(&o, "goroutine 3 [chan receive, "))
+	TH_LOG("%s", o.text);
 	EXPECT_TRUE(says(&o, " receiver+0x"));
 	/* File and line are what the compiler said where it was. */
 	found = strstr(o.text, "spawned at ");

@@ -80,7 +80,7 @@ static void put_to_sleep(void)
 			n += live[n] && live[n] < 3000;
 		}
 		if (n == BURROW_STACK_BATCH || (!g && n)) {
-			burrow_stack_hibernate(stacks, live, n);
+			burrow_stack_hibernate(stacks, live, n, NULL);
 			n = 0;
 		}
 	} while (g);

@@ -86,10 +86,11 @@ static void end_waiters(void)
 
 TEST_GC(deep_stacks_are_trimmed)
 {
-	uint64_t before = start_waiters(wait_deep, DEEP), less = before;
+	uint64_t before = start_waiters(wait_deep, DEEP);
+	uint64_t less = WAITERS * KEPT;
 
 	if (before >= WAITERS * DEEP)
-		less -= WAITERS * (DEEP - KEPT);
+		less = before - WAITERS * (DEEP - KEPT);
 	else /* Who hibernates has lost it all already. */
 		CHECK(stats_now().hibernates);
 	collect();

@@ -331,14 +331,30 @@ static inline void take_promise_back(struct burrow_proc *proc, int class)
 	}
 }
 
+/*
+ * It has begun on an empty stack: how deep it went is worth to know. Or it has
+ * hibernated: then what the stack has does not say it, and who is next on it finds
+ * as good as nothing there.
+ */
+static __attribute__((noinline)) void put_unusual(struct burrow_proc *proc,
+						  struct goroutine *g)
+{
+	if (!g->slept)
+		burrow_site_end(g);
+	burrow_stack_cache_put(&proc->cache, g->class, &g->stack);
+	if (g->slept)
+		burrow_stack_cache_slept(&proc->cache, g->class, &g->stack);
+	g->cold = false;
+	g->slept = 0;
+}
+
 void goroutine_end(struct burrow_proc *proc, struct goroutine *g)
 {
 	burrow_san_free(g);
-	if (burrow_unlikely(g->cold)) {
-		burrow_site_end(g);
-		g->cold = false;
-	}
-	burrow_stack_cache_put(&proc->cache, g->class, &g->stack);
+	if (burrow_unlikely(g->cold | g->slept))
+		put_unusual(proc, g);
+	else
+		burrow_stack_cache_put(&proc->cache, g->class, &g->stack);
 	g->stack.arena = NULL;
 	take_promise_back(proc, g->class);
 	discard(proc, g);

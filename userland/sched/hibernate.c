@@ -71,11 +71,13 @@ static struct hibernation {
  * struct batch - stacks to save with one call
  * @stacks:	which
  * @live:	bytes of each
+ * @site:	where its goroutine comes from, if what it has is what that used
  * @count:	how many
  */
 struct batch {
 	struct burrow_stack stacks[BURROW_STACK_BATCH];
 	size_t live[BURROW_STACK_BATCH];
+	void *site[BURROW_STACK_BATCH];
 	uint32_t count;
 };
 
@@ -126,8 +128,8 @@ live_of(const struct goroutine *g, struct burrow_stack *stack)
 }
 
 /* It runs meanwhile, or is another already: the module finds out. */
-static __attribute__((no_sanitize("thread"))) void
-look_at(const struct goroutine *g, struct batch *batch)
+static __attribute__((no_sanitize("thread"))) void look_at(struct goroutine *g,
+							   struct batch *batch)
 {
 	uint32_t parked_at = READ_ONCE(g->parked_at);
 	struct burrow_stack stack;
@@ -144,7 +146,10 @@ look_at(const struct goroutine *g, struct batch *batch)
 	if (!live || live > LIVE_MAX)
 		return;
 	batch->stacks[batch->count] = stack;
-	batch->live[batch->count++] = live;
+	batch->live[batch->count] = live;
+	batch->site[batch->count++] = g->cold && !g->slept ? g->site : NULL;
+	/* Before it may end: its stack has less than it used then (goroutine.c). */
+	__atomic_store_n(&g->slept, 1, __ATOMIC_RELAXED);
 }
 
 static void look_at_some(struct batch *batch)
@@ -221,6 +226,18 @@ static bool gather(struct burrow_runtime *rt, int64_t now, struct batch *batch)
 	return on;
 }
 
+static void save(const struct batch *batch)
+{
+	int64_t gone[BURROW_STACK_BATCH] = { 0 };
+	uint32_t i;
+
+	burrow_stack_hibernate(batch->stacks, batch->live, batch->count, gone);
+	for (i = 0; i < batch->count; i++) {
+		if (batch->site[i] && gone[i] > 0)
+			burrow_site_sleep(batch->site[i], gone[i]);
+	}
+}
+
 static bool save_some(struct burrow_runtime *rt, int64_t now)
 {
 	struct batch batch;
@@ -229,7 +246,7 @@ static bool save_some(struct burrow_runtime *rt, int64_t now)
 	if (!gather(rt, now, &batch))
 		return false;
 	if (batch.count)
-		burrow_stack_hibernate(batch.stacks, batch.live, batch.count);
+		save(&batch);
 	return true;
 }
 

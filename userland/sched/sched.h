@@ -110,6 +110,7 @@ enum goroutine_reason {
  * @locked:	@bound is set: as much of it as a switch has to know
  * @parked_at:	rt.clock of the monitor when it last parked
  * @claimed:	of its select: 0 open, 1 taken; see burrow_waiter_claim()
+ * @slept:	its stack may have hibernated; a hint, of hibernate.c
  * @waiter:	its place in the queue that it waits in
  * @timeout:	ends what it waits for
  * @name:	NUL terminated, in a slab of names; NULL if it has none
@@ -137,6 +138,7 @@ struct goroutine {
 	uint8_t cold : 1, locked : 1;
 	uint32_t parked_at;
 	uint32_t claimed;
+	uint8_t slept;
 	struct burrow_waiter waiter;
 	struct burrow_timeout timeout;
 	char *name;
@@ -786,9 +788,13 @@ static inline uint32_t burrow_random(struct burrow_proc *proc)
 	return (proc->random * 0x2545f4914f6cdd1dULL) >> 32;
 }
 
-/* site.c: of a goroutine whose stack was empty: it starts, it has ended. */
+/*
+ * site.c: of a goroutine whose stack was empty: it starts, it has ended, or hibernates
+ * for the first time, from any thread.
+ */
 void burrow_site_start(struct goroutine *g);
 void burrow_site_end(struct goroutine *g);
+void burrow_site_sleep(void *site, size_t bytes);
 
 /* sched.c */
 void burrow_sched_loop(struct burrow_thread *self);

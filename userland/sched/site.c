@@ -9,10 +9,11 @@
  * GODEBUG=adaptivestackstart), with a guess for each site rather than an average
  * of all.
  *
- * A goroutine that began on such a stack is measured when it ends, the first few
- * of a site always and then one of sixteen. The guess goes up to what was seen at
- * once and comes down by an eighth of the difference, and it is bounded: memory
- * that is mapped for nothing costs more than a few faults.
+ * A goroutine that began on such a stack is measured when it ends, or hibernates for
+ * the first time: that takes what it used. The first few of a site are measured always
+ * and then one of sixteen. The guess goes up to what was seen at once and comes down by
+ * an eighth of the difference, and it is bounded: memory that is mapped for nothing
+ * costs more than a few faults.
  *
  * The table has no lock: an entry is claimed by a compare-and-swap of its site,
  * the rest are hints, written and read by themselves. When it is full further
@@ -91,19 +92,31 @@ static void learn(struct site *site, size_t bytes)
 	__atomic_store_n(&site->bytes, bytes, __ATOMIC_RELAXED);
 }
 
+/* Another one could be measured: is it to be? */
+static bool is_measured(struct site *site)
+{
+	uint32_t ended = __atomic_load_n(&site->ended, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&site->ended, ended + 1, __ATOMIC_RELAXED);
+	return ended < ALWAYS || ended % ONE_OF == 0;
+}
+
 void burrow_site_end(struct goroutine *g)
 {
 	struct site *site = find(g->site);
-	uint32_t ended;
 	int64_t bytes;
 
-	if (!site || g->stack.arena->stride > STRIDE_MAX)
-		return;
-	ended = __atomic_load_n(&site->ended, __ATOMIC_RELAXED);
-	__atomic_store_n(&site->ended, ended + 1, __ATOMIC_RELAXED);
-	if (ended >= ALWAYS && ended % ONE_OF)
+	if (!site || g->stack.arena->stride > STRIDE_MAX || !is_measured(site))
 		return;
 	bytes = burrow_stack_resident(&g->stack);
 	if (bytes > 0)
+		learn(site, bytes);
+}
+
+void burrow_site_sleep(void *pc, size_t bytes)
+{
+	struct site *site = find(pc);
+
+	if (site && is_measured(site))
 		learn(site, bytes);
 }

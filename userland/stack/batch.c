@@ -23,15 +23,17 @@ static bool lies_before(const struct burrow_stack *a,
  * struct part - a stack, and what of it
  * @stack:	which
  * @keep:	bytes at its upper end that stay
+ * @gone:	where to say what went of it, or NULL
  */
 struct part {
 	struct burrow_stack stack;
 	size_t keep;
+	int64_t *gone;
 };
 
 /* Few, and on a stack that may be small: no qsort(), which can allocate. */
 static void sort_copy(struct part *to, const struct burrow_stack *from,
-		      const size_t *keep, uint32_t n)
+		      const size_t *keep, uint32_t n, int64_t *gone)
 {
 	uint32_t i, j;
 
@@ -40,6 +42,7 @@ static void sort_copy(struct part *to, const struct burrow_stack *from,
 			to[j] = to[j - 1];
 		to[j].stack = from[i];
 		to[j].keep = keep ? keep[i] : 0;
+		to[j].gone = gone ? gone + i : NULL;
 	}
 }
 
@@ -89,6 +92,10 @@ static int64_t hibernate(struct burrow_stack_arena *arena,
 	/* For the collector. Who sees it too late looks at stacks as they are. */
 	__atomic_store_n(&arena->pool->hibernated, true, __ATOMIC_RELAXED);
 	ret = arena->pool->backend->hibernate(arena, entries, n);
+	for (i = 0; i < n; i++) {
+		if (parts[i].gone)
+			*parts[i].gone = entries[i].result;
+	}
 	if (ret > 0)
 		burrow_stack_slept(arena, entries, n);
 	return ret;
@@ -105,7 +112,7 @@ static uint32_t run_of(const struct part *parts, uint32_t n)
 }
 
 static int64_t in_batches(batch_fn *fn, const struct burrow_stack *stacks,
-			  const size_t *keep, uint32_t n)
+			  const size_t *keep, uint32_t n, int64_t *gone)
 {
 	struct part sorted[BURROW_STACK_BATCH];
 	uint32_t i, run, done, some;
@@ -115,7 +122,7 @@ static int64_t in_batches(batch_fn *fn, const struct burrow_stack *stacks,
 		some = n - done < BURROW_STACK_BATCH ? n - done :
 						       BURROW_STACK_BATCH;
 		sort_copy(sorted, stacks + done, keep ? keep + done : NULL,
-			  some);
+			  some, gone ? gone + done : NULL);
 		for (i = 0; i < some; i += run) {
 			run = run_of(sorted + i, some - i);
 			ret = fn(sorted[i].stack.arena, sorted + i, run);
@@ -131,11 +138,11 @@ static int64_t in_batches(batch_fn *fn, const struct burrow_stack *stacks,
 int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
 			  uint32_t n)
 {
-	return in_batches(trim, stacks, keep, n);
+	return in_batches(trim, stacks, keep, n, NULL);
 }
 
 int64_t burrow_stack_hibernate(const struct burrow_stack *stacks,
-			       const size_t *live, uint32_t n)
+			       const size_t *live, uint32_t n, int64_t *gone)
 {
-	return in_batches(hibernate, stacks, live, n);
+	return in_batches(hibernate, stacks, live, n, gone);
 }

@@ -7,6 +7,9 @@
  * bounded: past the watermark of its class the older half goes back to the
  * pool in one batch, and what lay unused for a while goes by halves.
  *
+ * A stack that has hibernated came back with the page or two that were touched since.
+ * Who gets it is told that it is as good as empty.
+ *
  * A cache belongs to one processor; only the thread that runs it calls here.
  */
 #include <string.h>
@@ -51,6 +54,7 @@ static void give_oldest(struct burrow_stack_cache *cache, int class, uint32_t n)
 		warm->idle = warm->count;
 	memmove(warm->stacks, warm->stacks + n,
 		warm->count * sizeof(warm->stacks[0]));
+	warm->slept = n < 64 ? warm->slept >> n : 0;
 }
 
 void burrow_stack_cache_close(struct burrow_stack_cache *cache)
@@ -98,21 +102,50 @@ static struct burrow_stack_warm *warm_new(struct burrow_stack_cache *cache,
 	return warm;
 }
 
+/* As burrow_stack_cache_get() does; there is one. */
+static int take_last(struct burrow_stack_cache *cache,
+		     struct burrow_stack_warm *warm, struct burrow_stack *stack)
+{
+	uint64_t bit = 1ULL << (warm->count - 1);
+	bool slept = warm->slept & bit;
+
+	warm->slept &= ~bit;
+	*stack = warm->stacks[--warm->count];
+	set_count(cache, cache->count - 1);
+	if (warm->idle > warm->count)
+		warm->idle = warm->count;
+	return slept;
+}
+
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack)
 {
 	struct burrow_stack_warm *warm = cache->warm[class];
 
-	if (burrow_stack_cache_take(cache, class, stack))
-		return 0;
+	if (warm && warm->count)
+		return take_last(cache, warm, stack);
 	if (warm) {
 		warm->count = burrow_stack_get_rested(
 			cache->pool, class, warm->stacks, (warm->mark + 3) / 4);
 		set_count(cache, cache->count + warm->count);
-		if (burrow_stack_cache_take(cache, class, stack))
-			return 0;
+		if (warm->count)
+			return take_last(cache, warm, stack);
 	}
 	return burrow_stack_get(cache->pool, class, stack);
+}
+
+void burrow_stack_cache_slept(struct burrow_stack_cache *cache, int class,
+			      const struct burrow_stack *stack)
+{
+	struct burrow_stack_warm *warm = cache->warm[class];
+	const struct burrow_stack *last;
+
+	if (!warm || !warm->count)
+		return;
+	/* There may have been no room to keep it. */
+	last = &warm->stacks[warm->count - 1];
+	if (last->arena == stack->arena && last->slot == stack->slot)
+		warm->slept |= 1ULL << (warm->count - 1);
 }
 
 void burrow_stack_cache_put_slow(struct burrow_stack_cache *cache, int class,

@@ -339,10 +339,11 @@ int64_t burrow_stack_trim(const struct burrow_stack *stacks, const size_t *keep,
 /*
  * Keeps only the upper @live bytes of each stack, and no memory for them but what they
  * fill, until somebody touches it. Where pool.hibernates. One that was switched to
- * meanwhile is left alone. Bytes of memory that went, or a negative errno.
+ * meanwhile is left alone. Bytes of memory that went, or a negative errno. @gone:
+ * the same of each; NULL: is not asked for.
  */
 int64_t burrow_stack_hibernate(const struct burrow_stack *stacks,
-			       const size_t *live, uint32_t n);
+			       const size_t *live, uint32_t n, int64_t *gone);
 
 /* For the call above: these were asked to. For the pool: length of arena.slept. */
 void burrow_stack_slept(struct burrow_stack_arena *arena,
@@ -482,6 +483,7 @@ static inline void burrow_stack_label(const struct burrow_stack *stack,
  * @idle:	least @count since the last decay: these were not needed
  * @mark:	how many are kept at most
  * @deep:	they may hide much memory: trimmed when put
+ * @slept:	those that have less than who was on them used, as bits
  */
 struct burrow_stack_warm {
 	struct burrow_stack stacks[BURROW_STACK_WARM];
@@ -489,7 +491,10 @@ struct burrow_stack_warm {
 	uint32_t idle;
 	uint32_t mark;
 	bool deep;
+	uint64_t slept;
 };
+
+_Static_assert(BURROW_STACK_WARM <= 64, "a bit for each");
 
 /**
  * struct burrow_stack_cache - one processor's warm stacks
@@ -510,14 +515,14 @@ void burrow_stack_cache_close(struct burrow_stack_cache *cache);
 /* The same where the pool goes too: stacks are not given back. */
 void burrow_stack_cache_drop(struct burrow_stack_cache *cache);
 
-/* False: there is no warm one of this class. */
+/* False: there is no warm one of this class, or some of them have slept. */
 static inline bool burrow_stack_cache_take(struct burrow_stack_cache *cache,
 					   int class,
 					   struct burrow_stack *stack)
 {
 	struct burrow_stack_warm *warm = cache->warm[class];
 
-	if (__builtin_expect(!warm || !warm->count, 0))
+	if (__builtin_expect(!warm || !warm->count || warm->slept, 0))
 		return false;
 	*stack = warm->stacks[--warm->count];
 	__atomic_store_n(&cache->count, cache->count - 1, __ATOMIC_RELAXED);
@@ -526,7 +531,7 @@ static inline bool burrow_stack_cache_take(struct burrow_stack_cache *cache,
 	return true;
 }
 
-/* 0: a warm one; 1: an empty one; or a negative errno. */
+/* 0: a warm one; 1: an empty one, or one that has slept; or a negative errno. */
 int burrow_stack_cache_get(struct burrow_stack_cache *cache, int class,
 			   struct burrow_stack *stack);
 
@@ -549,6 +554,10 @@ static inline void burrow_stack_cache_put(struct burrow_stack_cache *cache,
 	warm->stacks[warm->count++] = *stack;
 	__atomic_store_n(&cache->count, cache->count + 1, __ATOMIC_RELAXED);
 }
+
+/* The stack that was put last has hibernated since it was had. */
+void burrow_stack_cache_slept(struct burrow_stack_cache *cache, int class,
+			      const struct burrow_stack *stack);
 
 /* Gives back half of what went unused since the last call. */
 void burrow_stack_cache_decay(struct burrow_stack_cache *cache);
