@@ -7,7 +7,9 @@
  * All goroutines are gone over in rounds. One that has parked since the last round began
  * to look so far back, and long enough ago, is looked at once, whatever comes of it: who
  * wakes often is never parked for long, and who could not be saved (its stack is pinned,
- * or holds too much) is left alone until it has run again.
+ * or holds too much) is left alone until it has run again. One who says that he waits and
+ * is still on his stack, for he has lost his CPU on the way, is looked at once more in the
+ * next round, if there are not too many of them.
  *
  * While there is memory enough the monitor does it, for a hundredth of its time. Millions
  * take it hours, so where memory gets short (shortage.c) those who run goroutines help:
@@ -22,6 +24,7 @@
  * it is acquired), and is another before the stack is run on. The module compares it
  * again, before it takes the memory and after.
  */
+#include <string.h>
 #include <time.h>
 
 #include "../stack/stack.h"
@@ -38,6 +41,7 @@
 #define SHORT_AGE_NS 1000000000LL
 #define SHORT_AGE_LEAST_NS 10000000LL
 #define SHORT_ROUND_NS 5000000LL
+#define MISSED 32 /* who is looked at once more */
 
 /**
  * struct hibernation - the round that is under way
@@ -45,6 +49,10 @@
  * @walk:	who is next
  * @on:		it is
  * @young:	it has met some who have not been parked for long enough
+ * @missed:	they were still on their stacks when it met them
+ * @again:	those of the last one, who are still to be looked at
+ * @nr_missed:	how many of the former
+ * @nr_again:	and of the latter
  * @age:	how long that is, ns
  * @since:	runtime.clock: who had parked before was looked at
  * @before:	runtime.clock: who has parked later is not
@@ -57,6 +65,10 @@ static struct hibernation {
 	struct goroutine_walk walk;
 	bool on;
 	bool young;
+	struct goroutine *missed[MISSED];
+	struct goroutine *again[MISSED];
+	uint32_t nr_missed;
+	uint32_t nr_again;
 	int64_t age;
 	uint32_t since;
 	uint32_t before;
@@ -85,6 +97,8 @@ void burrow_hibernate_open(void)
 {
 	pthread_mutex_lock(&round.lock);
 	round.on = false;
+	round.nr_missed = 0;
+	round.nr_again = 0;
 	round.age = burrow_runtime.config.hibernate_ns;
 	round.before = 0;
 	round.begun_at = 0;
@@ -127,22 +141,30 @@ live_of(const struct goroutine *g, struct burrow_stack *stack)
 	return burrow_stack_top(stack) - context;
 }
 
+static void miss(struct goroutine *g)
+{
+	if (round.nr_missed < MISSED)
+		round.missed[round.nr_missed++] = g;
+}
+
 /* It runs meanwhile, or is another already: the module finds out. */
-static __attribute__((no_sanitize("thread"))) void look_at(struct goroutine *g,
-							   struct batch *batch)
+static __attribute__((no_sanitize("thread"))) void
+look_at(struct goroutine *g, uint32_t since, struct batch *batch)
 {
 	uint32_t parked_at = READ_ONCE(g->parked_at);
 	struct burrow_stack stack;
 	size_t live;
 
 	if (READ_ONCE(g->state) != GOROUTINE_WAITING ||
-	    is_before(parked_at, round.since))
+	    is_before(parked_at, since))
 		return;
 	if (!is_before(parked_at, round.before)) {
 		round.young = true;
 		return;
 	}
 	live = live_of(g, &stack);
+	if (!live)
+		miss(g);
 	if (!live || live > LIVE_MAX)
 		return;
 	batch->stacks[batch->count] = stack;
@@ -157,13 +179,17 @@ static void look_at_some(struct batch *batch)
 	struct goroutine *g;
 	int i;
 
+	while (round.nr_again && batch->count < BURROW_STACK_BATCH) {
+		g = round.again[--round.nr_again];
+		look_at(g, READ_ONCE(g->parked_at), batch);
+	}
 	for (i = 0; i < LOOKS && batch->count < BURROW_STACK_BATCH; i++) {
 		g = goroutine_walk_next(&round.walk);
 		if (!g) {
 			round.on = false;
 			return;
 		}
-		look_at(g, batch);
+		look_at(g, round.since, batch);
 	}
 }
 
@@ -192,6 +218,9 @@ static void begin(const struct burrow_runtime *rt, int64_t now)
 	round.on = true;
 	round.young = false;
 	round.since = round.before;
+	memcpy(round.again, round.missed, sizeof(round.again));
+	round.nr_again = round.nr_missed;
+	round.nr_missed = 0;
 	/* After a shortage it would go back. */
 	if (is_before(round.before, before))
 		round.before = before;
@@ -286,7 +315,7 @@ static int64_t due(int64_t idle_since)
 	if (round.on)
 		at = round.next_at;
 	/* Who parked as it was begun was not seen by it. */
-	else if (round.young || round.begun_at <= idle_since)
+	else if (round.young || round.nr_missed || round.begun_at <= idle_since)
 		at = round.round_at > round.next_at ? round.round_at :
 						      round.next_at;
 	pthread_mutex_unlock(&round.lock);

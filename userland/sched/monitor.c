@@ -238,6 +238,25 @@ static void schedtrace(struct burrow_runtime *rt, int64_t now)
 	burrow_print(STDERR_FILENO, "%s]\n", line);
 }
 
+/*
+ * Something runs, or has run since this was called last: for less than a period, it may
+ * be, and then no look has met it.
+ */
+static bool has_run(const struct burrow_runtime *rt, uint64_t *switches)
+{
+	uint64_t was = *switches;
+	struct burrow_proc *proc;
+	int i;
+
+	*switches = 0;
+	/* Pairs with procs_set(): more may be coming. */
+	for (i = 0; (proc = __atomic_load_n(&rt->procs[i], __ATOMIC_ACQUIRE));
+	     i++)
+		*switches += burrow_proc_switches(proc);
+	return *switches != was ||
+	       READ_ONCE(rt->nr_idle) != READ_ONCE(rt->nr_active);
+}
+
 /* How long it may sleep; all idle: until the bell, or until @until. */
 static int64_t patience(struct burrow_runtime *rt, bool rests, int64_t until,
 			int64_t idle_since, int64_t now)
@@ -265,6 +284,7 @@ void burrow_monitor(void)
 	struct burrow_runtime *rt = &burrow_runtime;
 	int64_t now = rt->started_at, idle_since = now, traced_at = now;
 	int64_t no_thread_since = 0, until;
+	uint64_t switches = 0;
 	uint32_t bell;
 	bool rests;
 
@@ -288,7 +308,7 @@ void burrow_monitor(void)
 			traced_at = now;
 			schedtrace(rt, now);
 		}
-		if (READ_ONCE(rt->nr_idle) != READ_ONCE(rt->nr_active))
+		if (has_run(rt, &switches))
 			idle_since = now;
 		until = burrow_hibernate_some(rt, now, idle_since);
 		wait_for_bell(bell,
