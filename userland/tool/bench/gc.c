@@ -12,8 +12,9 @@
  * once, and then collect. push keeps the last 200,000 messages of 1 KiB; worst-N keeps
  * N MiB of them, and tells how long the longest took. pause-N tells how long the
  * program stood at most in a collection, beside N MiB of the shuffled tree. stop-N does
- * that beside N parked goroutines, and stop-deep beside 1,000 that are parked 100 KiB
- * deep in recursion. rss-fill, rss-churn and rss-drop tell resident memory for each byte
+ * that beside N goroutines that are parked in a function with a frame of 1 KiB, stop-small
+ * beside 10,000 whose function has next to none, and stop-deep beside 1,000 that are parked
+ * 100 KiB deep in recursion. rss-fill, rss-churn and rss-drop tell resident memory for each byte
  * that lives. The peer of name libgc is the collector of Boehm,
  * Demers and Weiser.
  */
@@ -107,15 +108,21 @@ static void stand(void *arg)
 	descend(frames);
 }
 
-static long stop_beside(long n, long depth)
+static void stand_small(void *arg)
+{
+	(void)arg;
+	burrow_waitgroup_done(&here);
+	burrow_waitgroup_wait(&leave);
+}
+
+static long stop_beside(long n, void (*fn)(void *arg))
 {
 	long i, made, err = 0;
 
-	frames = depth;
 	burrow_waitgroup_add(&leave, 1);
 	for (made = 0; made < n && !err; made += !err) {
 		burrow_waitgroup_add(&here, 1);
-		err = burrow_go(stand, NULL);
+		err = burrow_go(fn, NULL);
 	}
 	if (err)
 		burrow_waitgroup_done(&here);
@@ -134,12 +141,19 @@ static long stop_parked(long n)
 {
 	if (sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE) / BYTES_EACH < n)
 		return 0;
-	return stop_beside(n, 0);
+	frames = 0;
+	return stop_beside(n, stand);
+}
+
+static long stop_small(long n)
+{
+	return stop_beside(n, stand_small);
 }
 
 static long stop_deep(long n)
 {
-	return stop_beside(n, 100);
+	frames = 100;
+	return stop_beside(n, stand);
 }
 
 static const struct contest contests[] = {
@@ -278,6 +292,16 @@ static const struct contest contests[] = {
 		.alone = true,
 		.figures = gc_figures,
 		.run = stop_parked,
+	},
+	{
+		.work = "stop-small",
+		.unit = "ns-paused-beside-small",
+		.wall = "wall-ns-paused-beside-small",
+		.count = 10000,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = stop_small,
 	},
 	{
 		.work = "stop-1000000",

@@ -152,6 +152,8 @@ static const struct goal goals[] = {
 	AT_MOST("longest pause, 1 GiB, ms", "ns-paused-of-1-GiB", 1e6, 2),
 	AT_MOST("longest pause, 10,000 parked, ms", "ns-paused-beside-10000",
 		1e6, 1),
+	AT_MOST("longest pause, 10,000 small, ms", "ns-paused-beside-small",
+		1e6, 1),
 	AT_MOST("resident, filled", "rss/filled", 1, 1.15),
 	AT_MOST("resident, churned", "rss/churned", 1, 1.6),
 	AT_MOST("resident, 75 % dropped", "rss/dropped", 1, 2.2),
