@@ -2,13 +2,27 @@
 /*
  * The heap's memory from the kernel module: one arena for both halves.
  *
- * Each half is mapped from below, by chunks as large as a stack arena's: each is
- * a mapping of its own, of which a process may have some tens of thousands, and
+ * Each half is mapped from below, by chunks that double up to those of a stack arena:
+ * each is a mapping of its own, of which a process may have some tens of thousands, and
  * what was never mapped is not in a core dump. Memory comes at the first touch.
  */
 #include "span.h"
 
-#define CHUNK (1UL << 30)
+#define CHUNK_FIRST (64UL << 20)
+#define CHUNK_MAX (1UL << 30)
+
+/* As much again as there is. */
+static size_t chunk_after(const struct burrow_half *half)
+{
+	size_t left = (half->pages << BURROW_HEAP_SHIFT) - half->mapped;
+	size_t bytes = half->mapped;
+
+	if (bytes < CHUNK_FIRST)
+		bytes = CHUNK_FIRST;
+	if (bytes > CHUNK_MAX)
+		bytes = CHUNK_MAX;
+	return bytes < left ? bytes : left;
+}
 
 static int kmod_reserve(struct burrow_heap *heap, size_t bytes)
 {
@@ -30,9 +44,7 @@ static int kmod_commit(struct burrow_heap *heap, struct burrow_half *half,
 	int ret;
 
 	while (half->mapped < end) {
-		bytes = (half->pages << BURROW_HEAP_SHIFT) - half->mapped;
-		if (bytes > CHUNK)
-			bytes = CHUNK;
+		bytes = chunk_after(half);
 		ret = burrow_heap_module_map(&heap->module,
 					     half->base + half->mapped, bytes);
 		if (ret)
