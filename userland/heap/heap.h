@@ -278,8 +278,8 @@ void burrow_heap_armed(struct burrow_heap *heap, const char *low,
  * @live:	bytes marked when the last cycle was complete
  * @marked:	of these by that cycle; all of them if it was a full one
  * @in_use:	bytes of spans
- * @kept:	bytes of burrow_heap_keep()
  * @holes:	of these, of pages that the system was given back
+ * @kept:	bytes of burrow_heap_keep()
  * @free:	bytes of free pages that the system has not been given back
  * @swept:	bytes of spans swept, ever
  * @unswept:	bytes of spans still to be swept
@@ -290,8 +290,8 @@ struct burrow_heap_counts {
 	uint64_t live;
 	uint64_t marked;
 	uint64_t in_use;
-	uint64_t kept;
 	uint64_t holes;
+	uint64_t kept;
 	uint64_t free;
 	uint64_t swept;
 	uint64_t unswept;
@@ -305,8 +305,8 @@ void burrow_heap_count(struct burrow_heap *heap,
 void burrow_heap_trigger(struct burrow_heap *heap, uint64_t allocated);
 
 /*
- * Spans, what is kept and free pages may be so many bytes, 0: no limit; what needs more fails.
- * Returns what it is, which the module may have made less.
+ * Spans, what is kept and free pages may be so many bytes, 0: no limit; what needs more
+ * fails. Returns what it is, which the module may have made less.
  */
 uint64_t burrow_heap_limit(struct burrow_heap *heap, uint64_t bytes);
 

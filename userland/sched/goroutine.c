@@ -97,14 +97,14 @@ struct goroutine *goroutine_queue_pop(struct goroutine_queue *queue)
 /* Near the heap's limit a small one may still be had. */
 static struct burrow_slab *slab_get(size_t *bytes)
 {
-	struct burrow_slab *slab = NULL;
+	struct burrow_slab *slab;
 
-	for (; !slab && *bytes >= SLAB_FIRST; *bytes /= 2) {
+	for (; *bytes >= SLAB_FIRST; *bytes /= 2) {
 		slab = burrow_heap_keep(burrow_runtime.heap, *bytes);
 		if (slab)
-			break;
+			return slab;
 	}
-	return slab;
+	return NULL;
 }
 
 /* Each twice as large as the one before: few of them for very many. */
