@@ -86,11 +86,10 @@ static void end_waiters(void)
 
 TEST_GC(deep_stacks_are_trimmed)
 {
-	uint64_t before = start_waiters(wait_deep, DEEP);
-	uint64_t less = WAITERS * KEPT;
+	uint64_t before = start_waiters(wait_deep, DEEP), less = before;
 
 	if (before >= WAITERS * DEEP)
-		less = before - WAITERS * (DEEP - KEPT);
+		less -= WAITERS * (DEEP - KEPT);
 	else /* Who hibernates has lost it all already. */
 		CHECK(stats_now().hibernates);
 	collect();

@@ -182,7 +182,6 @@ TEST_ASLEEP(the_library_counts_it)
 	CHECK(library_stats().stacks_hibernated < SLEEPERS / 2);
 }
 
-/* A page each before, and then none. */
 static struct goroutine *slow_one;
 static uint32_t said_at;
 
@@ -262,6 +261,7 @@ TEST_ASLEEP(who_runs_for_a_moment_falls_asleep_again)
 	CHECK(!late);
 }
 
+/* A page each before, and then none. */
 TEST_ASLEEP(they_lose_their_memory)
 {
 	struct burrow_context_stats stats;
