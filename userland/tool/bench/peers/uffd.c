@@ -5,8 +5,9 @@
  * guards by mprotect(), made once.
  *
  * The thread owns @have while a batch is grown; the main thread looks at a
- * stack's when that has grown, and clears it between batches. UFFDIO_COPY wakes the main thread, so it is the last thing
- * that the thread does with a fault; the system calls order the accesses.
+ * stack's when that has grown, and clears it between batches. UFFDIO_COPY wakes the
+ * main thread, so it is the last thing that the thread does with a fault; the system
+ * calls order the accesses.
  */
 #include <errno.h>
 #include <fcntl.h>
