@@ -4,6 +4,7 @@
  * deadlock, or by want of threads; and what another run finds after it.
  */
 #include <dirent.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -14,6 +15,8 @@
 #include "sync.h"
 
 #define LONG (20000 * MS) /* never reached where all is well */
+#define EXITING \
+	4 /* among the flags of a task that the system tells: PF_EXITING */
 #define DEADLOCK "burrow: all goroutines are asleep - deadlock!\n"
 
 static int entries(const char *folder)
@@ -28,9 +31,66 @@ static int entries(const char *folder)
 	return n - 2;
 }
 
+/* A number after @what in a file of /proc; -1: the file is gone. */
+static long number_in(const char *path, const char *what, const char *format)
+{
+	FILE *f = fopen(path, "re");
+	char text[2048];
+	const char *at;
+	long n = -1;
+
+	if (!f)
+		return -1;
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	at = strstr(text, what);
+	if (at)
+		sscanf(at + strlen(what), format, &n);
+	return n;
+}
+
+static bool is_exiting(const char *tid)
+{
+	char path[PATH_MAX];
+	long flags;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%s/stat", tid);
+	flags = number_in(path, ") ", "%*c %*d %*d %*d %*d %*d %ld");
+	return flags < 0 || flags & EXITING;
+}
+
+static int list_tasks(long *listed)
+{
+	DIR *d = opendir("/proc/self/task");
+	const struct dirent *e;
+	int n = 0;
+
+	*listed = 0;
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		(*listed)++;
+		n += !is_exiting(e->d_name);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/*
+ * Threads that have not begun to exit. Who was joined may be listed for a moment longer,
+ * and a list ends early where the one it has come to goes away: then it is short of the
+ * number that the system counts, and is made again.
+ */
 static int threads_now(void)
 {
-	return entries("/proc/self/task");
+	long listed;
+	int n;
+
+	do {
+		n = list_tasks(&listed);
+	} while (listed != number_in("/proc/self/status", "Threads:", "%ld"));
+	return n;
 }
 
 static int mappings_now(void)

@@ -47,7 +47,7 @@ static void count_misplaced(struct goroutine *g, void *arg)
 	struct burrow_object object;
 
 	crowd->misplaced += !burrow_heap_holds(burrow_runtime.heap, g) ||
-			  burrow_heap_find(burrow_runtime.heap, g, &object);
+			    burrow_heap_find(burrow_runtime.heap, g, &object);
 }
 
 static uint64_t heap_bytes(void)
