@@ -88,6 +88,8 @@ static struct burrow_stats start_waiters(void (*fn)(void *), size_t bytes)
 		burrow_sleep(MS);
 	/* Who waits since the cycle began may be busy: clocks are coarse. */
 	burrow_sleep(50 * MS);
+	/* Our own stack may have hibernated meanwhile, and will be used to collect. */
+	go_deep(KEPT, 0);
 	return stats_now();
 }
 
