@@ -78,19 +78,22 @@ static int list_tasks(long *listed)
 }
 
 /*
- * Threads that have not begun to exit. Who was joined may be listed for a moment longer,
- * and a list ends early where the one it has come to goes away: then it is short of the
- * number that the system counts, and is made again.
+ * Threads that have not begun to exit. Who was joined may be listed for a moment longer;
+ * and a list ends early where the one it has come to goes away. So one is made until
+ * nobody in it is exiting and it is as long as the system says, and whom any of them
+ * had counts.
  */
 static int threads_now(void)
 {
+	int n, most = 0;
 	long listed;
-	int n;
 
 	do {
 		n = list_tasks(&listed);
-	} while (listed != number_in("/proc/self/status", "Threads:", "%ld"));
-	return n;
+		most = n > most ? n : most;
+	} while (n != listed ||
+		 n != number_in("/proc/self/status", "Threads:", "%ld"));
+	return most;
 }
 
 static int mappings_now(void)
