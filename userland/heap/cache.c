@@ -19,7 +19,10 @@
 #include "profile.h"
 #include "span.h"
 
-#define RUN_BYTES 4096UL /* of a run at most, if that is one object at least */
+/* A run has so many objects, within these bytes, but one at least. */
+#define RUN_OBJECTS 64
+#define RUN_LEAST 4096UL
+#define RUN_MOST 16384UL /* half of what is nearest to a processor */
 #define FLUSH_BYTES (32UL << 10)
 
 __thread struct burrow_heap_cache *burrow_cache_tls
@@ -176,6 +179,17 @@ static void clear(struct burrow_span *span, uint32_t size, uint32_t at,
 		span->touched = end;
 }
 
+static uint32_t run_objects(size_t size)
+{
+	size_t bytes = RUN_OBJECTS * size;
+
+	if (bytes < RUN_LEAST)
+		bytes = RUN_LEAST;
+	if (bytes > RUN_MOST)
+		bytes = RUN_MOST;
+	return size < bytes ? bytes / size : 1;
+}
+
 /*
  * The bits are set when the memory is zero: a marker that finds the object
  * allocated may scan it.
@@ -187,14 +201,14 @@ static bool run_take(struct burrow_heap_cache *cache, struct burrow_run *run,
 	struct burrow_span *span = run->span;
 	const uint64_t *allocs = burrow_bits_word(heap->allocs, span->bits, 0);
 	bool profile = __atomic_load_n(&heap->profile, __ATOMIC_RELAXED);
-	uint32_t most = RUN_BYTES / info->size, at, n;
+	uint32_t most, at, n;
 
 	at = free_next(allocs, span->at, span->count);
 	if (at == span->count) {
 		span->at = at;
 		return false;
 	}
-	most = most ? most : 1;
+	most = run_objects(info->size);
 	if (burrow_unlikely(profile))
 		most = burrow_profile_run(cache, info->size, most);
 	n = free_run(allocs, at,
