@@ -153,6 +153,103 @@ static void move_to_deep(void *arg)
 		;
 }
 
+/*
+ * A crowd, each some pages deep, most of them side by side, that comes and goes while
+ * marking does: where one has ended another waits soon after on the same stack.
+ */
+#define CROWD 160
+#define CHANGES 5 /* of them at a time */
+
+static struct member {
+	struct thing *volatile *local;
+	struct burrow_chan *leave;
+	int here;
+	int frames;
+} crowd[CROWD];
+
+static int through; /* with moving; the number of goroutines says nothing here */
+
+__attribute__((noipa)) static uint64_t stand(struct member *m, int frames)
+{
+	volatile uint64_t frame[128];
+
+	frame[frames % 128] = frames;
+	if (frames)
+		return stand(m, frames - 1) + frame[frames % 128];
+	add(&m->here, 1);
+	burrow_chan_recv(m->leave, NULL);
+	return 0;
+}
+
+static void be_member(void *arg)
+{
+	struct thing *volatile local = NULL;
+	struct member *m = arg;
+	int frames = m->frames;
+
+	m->local = &local;
+	CHECK(stand(m, frames) == (uint64_t)(frames * (frames + 1) / 2));
+	CHECK(!local || local->magic == MAGIC);
+	m->local = NULL;
+	add(&m->here, -1);
+}
+
+static void join(struct member *m, int frames)
+{
+	m->frames = frames;
+	m->leave = burrow_chan_new(0, 0);
+	CHECK(burrow_go(be_member, m) == 0);
+	while (!get(&m->here))
+		burrow_yield();
+}
+
+static void leave(struct member *m)
+{
+	burrow_chan_close(m->leave);
+	while (get(&m->here))
+		burrow_yield();
+}
+
+/* Every other time to one who has come when the cycle had long begun. */
+static struct member *member(int i)
+{
+	return &crowd[(which * 7 + i) % CROWD];
+}
+
+static struct member *chosen(void)
+{
+	return member(which % 2 ? CHANGES : 0);
+}
+
+static void move_to_member(void *arg)
+{
+	struct thing *last;
+	int64_t until;
+	int i;
+
+	(void)arg;
+	wait_for_marking();
+	for (i = 0; i < CHANGES; i++) {
+		leave(member(i));
+		join(member(i), 9 + (which + i) % 40);
+	}
+	/* So much that roots are looked at once more. */
+	for (i = 0; i < which % 5 * 10000; i++)
+		burrow_new(&thing_type);
+	until = burrow_now() + which % 7 * MS / 4;
+	while (burrow_now() < until)
+		;
+	last = unhide(tail);
+	*chosen()->local = last->next;
+	last->next = NULL;
+	moved += marks();
+	last = NULL;
+	scrub();
+	while (!get(&stop))
+		;
+	add(&through, 1);
+}
+
 /* True: the pointer was moved while marking went on. */
 static bool collect_beside_with(void (*fn)(void *), void *arg)
 {
@@ -208,6 +305,27 @@ TEST_GC(pointers_moved_to_deep_stacks)
 		*locals[which % DEEP] = NULL;
 	}
 	close_deep();
+	first = NULL;
+	holder = NULL;
+}
+
+TEST_GC(pointers_moved_to_a_deep_crowd)
+{
+	int i;
+
+	through = 0;
+	for (i = 0; i < CROWD; i++)
+		join(&crowd[i], 9 + i % 40);
+	for (which = 0; which < 25; which++) {
+		collect_beside_with(move_to_member, NULL);
+		while (get(&through) <= which)
+			burrow_yield();
+		CHECK((*chosen()->local)->magic == MAGIC);
+		*chosen()->local = NULL;
+	}
+	for (i = 0; i < CROWD; i++)
+		leave(&crowd[i]);
+	wait_for_others();
 	first = NULL;
 	holder = NULL;
 }

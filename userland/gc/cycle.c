@@ -437,12 +437,9 @@ static bool stop(struct state *s, const char *why, void (*fn)(void *arg))
 	struct burrow_pause pause;
 	bool stopped;
 
-	burrow_stacks_prepare();
-	burrow_saved_prepare(burrow_runtime.pool);
 	BURROW_PROBE(gc_stw_begin, c->number, burrow_probe_text(why));
 	burrow_roots_lock();
 	workers_cpu(c);
-	burrow_stacks_warm();
 	from = burrow_now();
 	cpu = cpu_now();
 	stopped = burrow_stop_try(s->self, ns, fn, s);
@@ -453,6 +450,16 @@ static bool stop(struct state *s, const char *why, void (*fn)(void *arg))
 		paused(c, &pause);
 	BURROW_PROBE(gc_stw_end, c->number, pause.ns);
 	return stopped;
+}
+
+/* One in which all roots are looked at. */
+static bool stop_for_roots(struct state *s, const char *why,
+			   void (*fn)(void *arg))
+{
+	burrow_stacks_prepare();
+	burrow_saved_prepare(burrow_runtime.pool);
+	burrow_stacks_warm();
+	return stop(s, why, fn);
 }
 
 static uint64_t allocated(const struct state *s)
@@ -487,7 +494,7 @@ static void look_at_roots(struct state *s, uint64_t *at)
 	if (allocated(s) - *at <= BYTES_FEW)
 		return;
 	*at = allocated(s);
-	stop(s, "roots", grey_more);
+	stop_for_roots(s, "roots", grey_more);
 }
 
 static void harvest_some(void *arg)
@@ -609,7 +616,7 @@ static void grey_sleepers(struct state *s)
 	while (burrow_saved_beside(grey, s))
 		burrow_work_rest(&s->marker, s->cycle, &from);
 	burrow_stacks_asleep(grey, s);
-	stop(s, "stacks", grey_more);
+	stop_for_roots(s, "stacks", grey_more);
 }
 
 static void beside(struct state *s)
@@ -621,7 +628,7 @@ static void beside(struct state *s)
 	/* Those that its looks at the roots have met. */
 	grey_deep_ones(s);
 	mark_beside(s);
-	stop(s, "mark end", finish);
+	stop_for_roots(s, "mark end", finish);
 	burrow_deep_end();
 	loosen(s);
 }
@@ -688,9 +695,9 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	if (may_arm(c, tracker))
 		each_part(&s, BURROW_HEAP_DENSE, arm);
 	if (s.tracker)
-		stop(&s, "mark begin", begin);
+		stop_for_roots(&s, "mark begin", begin);
 	else
-		stop(&s, "mark", all);
+		stop_for_roots(&s, "mark", all);
 	if (!s.ended)
 		beside(&s);
 	burrow_escape_tell();
@@ -712,7 +719,7 @@ collect_here(struct burrow_thread *self, struct burrow_cycle *c,
 	self->current->context = __builtin_frame_address(0);
 	prepare(c);
 	burrow_deep_begin(tracker);
-	if (!stop(&s, "mark", begin)) {
+	if (!stop_for_roots(&s, "mark", begin)) {
 		if (c->config->verify)
 			burrow_hashes_close();
 		return CYCLE_REFUSED;

@@ -5,9 +5,9 @@
  * Stacks are roots, and a pointer can come to one at any time, also from another
  * goroutine that was given the address of a local. So all live parts count in the
  * last stop. Most are small: a parked goroutine has some hundred bytes, and to ask
- * whether its page was written is dearer than to look at them. But where many are in
- * deep recursion the stop would take long. So those that do not run and have much are
- * tracked as objects are:
+ * whether its page was written is dearer than to look at them. But where many have
+ * some pages, or few are in deep recursion, the stop would take long. So those that
+ * do not run and have more than two pages are tracked as objects are:
  *
  *  1. A walk of the roots looks at some as they are, and notes the others down.
  *  2. Beside the program their live parts are armed: from then on it is known which
@@ -17,6 +17,9 @@
  *  4. In the last stop only what was written since they were armed, and what lives
  *     and was not looked at, is looked at again: it does not matter who ran meanwhile.
  *
+ * Those that lie one above the other are armed and asked for at once: a call takes as
+ * long as it takes to look at one of them, and to arm flushes the TLBs of all CPUs.
+ *
  * Stacks of the module are harvested by it, others by userfaultfd where the heap is.
  * Stacks that are run on are looked at as a whole. The table is by the thread that runs
  * the cycle alone; it is mapped before, as a stop may not allocate.
@@ -24,6 +27,7 @@
 #define _GNU_SOURCE
 #include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -36,6 +40,8 @@
 #define DEEP_MAX 65536 /* of them; others are looked at as they are */
 #define PLACES (2 * DEEP_MAX) /* in the hash of them, a power of two */
 #define IN_PLACE (512UL << 10) /* bytes of them that a stop looks at so */
+#define GAP \
+	(256L << 10) /* bytes between two of them that are dealt with at once */
 #define GROUP 64 /* pages that the module tells of at once */
 
 /**
@@ -47,6 +53,7 @@
  * @high:	of it, the stack's upper end
  * @at:		what is above was looked at
  * @armed:	it is tracked
+ * @asked:	in this stop, for what was written
  */
 struct deep {
 	const struct goroutine *g;
@@ -56,11 +63,29 @@ struct deep {
 	char *high;
 	char *at;
 	bool armed;
+	bool asked;
+};
+
+/**
+ * struct run - some that lie one above the other
+ * @first:	of them, in the order
+ * @count:	how many
+ * @low:	of the lowest
+ * @high:	of the highest
+ * @stack:	the lowest
+ */
+struct run {
+	size_t first;
+	size_t count;
+	char *low;
+	char *high;
+	struct burrow_stack stack;
 };
 
 static struct {
 	struct deep *table;
 	uint32_t *places; /* by goroutine: 1 + its place in @table, 0: free */
+	uint32_t *order; /* places in @table, by address; in parts, as they were armed */
 	size_t page; /* bytes of one */
 	size_t count;
 	size_t armed; /* of the first in the table it was tried */
@@ -99,6 +124,56 @@ static void ignore(char *low, char *high, void *arg)
 	(void)arg;
 }
 
+/* ---- runs ------------------------------------------------------------------------- */
+
+static struct deep *in_order(size_t i)
+{
+	return &deep.table[deep.order[i]];
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct burrow_stack *x = &deep.table[*(const uint32_t *)a].stack;
+	const struct burrow_stack *y = &deep.table[*(const uint32_t *)b].stack;
+
+	if (x->arena != y->arena)
+		return x->arena < y->arena ? -1 : 1;
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+/* Those that were noted down since that was done last. */
+static void put_in_order(void)
+{
+	size_t i;
+
+	for (i = deep.armed; i < deep.count; i++)
+		deep.order[i] = i;
+	qsort(&deep.order[deep.armed], deep.count - deep.armed,
+	      sizeof(*deep.order), compare);
+}
+
+static bool is_next(const struct deep *d, const struct deep *next)
+{
+	return next->stack.arena == d->stack.arena &&
+	       next->stack.slot == d->stack.slot + 1 &&
+	       next->armed == d->armed && next->asked == d->asked &&
+	       next->low - d->high <= GAP;
+}
+
+/* The one that begins at @i in the order. */
+static struct run run_at(size_t i)
+{
+	struct run run = { .first = i, .count = 1 };
+
+	while (i + run.count < deep.count &&
+	       is_next(in_order(i + run.count - 1), in_order(i + run.count)))
+		run.count++;
+	run.low = in_order(i)->low;
+	run.high = in_order(i + run.count - 1)->high;
+	run.stack = in_order(i)->stack;
+	return run;
+}
+
 /* Once for each arena. False: it can't be tracked. */
 static bool watch(const struct burrow_stack *stack)
 {
@@ -116,36 +191,37 @@ static bool watch(const struct burrow_stack *stack)
 	return arena->watched;
 }
 
-static int arm(const struct deep *d)
+static int arm(const struct run *run)
 {
-	const struct burrow_heap_module arena = arena_of(&d->stack);
+	const struct burrow_heap_module arena = arena_of(&run->stack);
 
-	if (by_module(&d->stack))
-		return burrow_track_arena(&arena, d->low, d->high, ignore,
+	if (by_module(&run->stack))
+		return burrow_track_arena(&arena, run->low, run->high, ignore,
 					  NULL);
-	return deep.tracker->arm(d->low, d->high);
+	return deep.tracker->arm_present(run->low, run->high);
 }
 
-static int written(const struct deep *d, char *low, burrow_dirty_fn *fn,
-		   void *arg)
+static int written(const struct run *run, burrow_dirty_fn *fn, void *arg)
 {
-	const struct burrow_heap_module arena = arena_of(&d->stack);
+	const struct burrow_heap_module arena = arena_of(&run->stack);
 
-	if (by_module(&d->stack))
-		return burrow_track_arena(&arena, low, d->high, fn, arg);
-	return deep.tracker->look(low, d->high, fn, arg);
+	if (by_module(&run->stack))
+		return burrow_track_arena(&arena, run->low, run->high, fn, arg);
+	return deep.tracker->look(run->low, run->high, fn, arg);
 }
 
-static void disarm(const struct deep *d)
+static void disarm(const struct run *run)
 {
-	if (!by_module(&d->stack))
-		deep.tracker->disarm(d->low, d->high);
+	if (!by_module(&run->stack))
+		deep.tracker->disarm(run->low, run->high);
 }
 
 /* ---- the table -------------------------------------------------------------------- */
 
 #define TABLE_BYTES (DEEP_MAX * sizeof(struct deep))
 #define PLACES_BYTES (PLACES * sizeof(uint32_t))
+#define ORDER_BYTES (DEEP_MAX * sizeof(uint32_t))
+#define ALL_BYTES (TABLE_BYTES + PLACES_BYTES + ORDER_BYTES)
 
 static void empty(void)
 {
@@ -165,18 +241,19 @@ void burrow_deep_begin(const struct burrow_tracker *tracker)
 	empty();
 	if (deep.table || !tracker)
 		return;
-	p = mmap(NULL, TABLE_BYTES + PLACES_BYTES, PROT_READ | PROT_WRITE,
+	p = mmap(NULL, ALL_BYTES, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return;
 	deep.table = (struct deep *)p;
 	deep.places = (uint32_t *)(p + TABLE_BYTES);
+	deep.order = (uint32_t *)(p + TABLE_BYTES + PLACES_BYTES);
 }
 
 void burrow_deep_close(void)
 {
 	if (deep.table)
-		munmap(deep.table, TABLE_BYTES + PLACES_BYTES);
+		munmap(deep.table, ALL_BYTES);
 	deep.table = NULL;
 	deep.count = 0;
 }
@@ -279,12 +356,18 @@ static bool take(const struct goroutine *g, const char *low, const char *high)
 
 bool burrow_deep_arm(void)
 {
-	struct deep *d;
+	struct run run;
+	size_t i, k;
+	bool ok;
 
-	for (; deep.armed < deep.count; deep.armed++) {
-		d = &deep.table[deep.armed];
-		d->armed = watch(&d->stack) && !arm(d);
+	put_in_order();
+	for (i = deep.armed; i < deep.count; i += run.count) {
+		run = run_at(i);
+		ok = watch(&run.stack) && !arm(&run);
+		for (k = i; k < i + run.count; k++)
+			in_order(k)->armed = ok;
 	}
+	deep.armed = deep.count;
 	return burrow_deep_some();
 }
 
@@ -317,50 +400,92 @@ void burrow_deep_look(burrow_root_fn *fn, void *arg)
 }
 
 /**
- * struct again - what of a stack is looked at again
- * @low, @high:	within these
+ * struct again - what is looked at again
+ * @run:	which stacks
  * @fn, @arg:	where to go with it
  */
 struct again {
-	char *low;
-	char *high;
+	struct run run;
 	burrow_root_fn *fn;
 	void *arg;
 };
 
-static void look_again(char *low, char *high, void *arg)
+/* What was written, as far as it lives and was looked at before. */
+static void look_at_one(const struct again *again, const struct deep *d,
+			char *low, char *high)
 {
-	const struct again *again = arg;
-
-	if (low < again->low)
-		low = again->low;
-	if (high > again->high)
-		high = again->high;
+	if (low < live_low(d))
+		low = live_low(d);
+	if (low < d->at)
+		low = d->at;
+	if (high > d->high)
+		high = d->high;
 	if (low >= high || deep.forget)
 		return;
 	deep.left_out -= high - low;
 	again->fn(again->arg, low, high);
 }
 
-/* Of what lives now: what was not looked at, and of the rest what was written. */
-static void again(const struct deep *d, char *low, burrow_root_fn *fn,
-		  void *arg)
+static void look_again(char *low, char *high, void *arg)
 {
-	struct again again = {
-		.low = low > d->at ? low : d->at,
-		.high = d->high,
-		.fn = fn,
-		.arg = arg,
-	};
+	const struct again *again = arg;
+	const struct burrow_stack_arena *arena = again->run.stack.arena;
+	size_t from = (low - arena->base) / arena->stride;
+	size_t to = (high - 1 - arena->base) / arena->stride;
+	size_t first = again->run.stack.slot;
 
-	if (low < again.low)
-		fn(arg, low, again.low);
-	if (again.low == again.high)
+	if (from < first)
+		from = first;
+	if (to > first + again->run.count - 1)
+		to = first + again->run.count - 1;
+	for (; from <= to; from++)
+		look_at_one(again, in_order(again->run.first + from - first),
+			    low, high);
+}
+
+static void ask(struct again *again)
+{
+	struct run *run = &again->run;
+	const struct deep *d;
+	size_t i;
+
+	for (i = run->first; i < run->first + run->count; i++) {
+		d = in_order(i);
+		deep.left_out += d->high - d->at;
+	}
+	if (!written(run, look_again, again))
 		return;
-	deep.left_out += again.high - again.low;
-	/* It may have told some of it before it failed. */
-	if (written(d, page_of(again.low), look_again, &again))
-		fn(arg, again.low, again.high);
+	/* It may have told of some before it failed. */
+	for (i = run->first; i < run->first + run->count; i++)
+		in_order(i)->asked = false;
+}
+
+/*
+ * A slot may be there twice, of one that has ended, too: to ask for that would be to
+ * forget, on the module, what was written by the other. So runs are of the parked only.
+ */
+static void choose(void)
+{
+	struct deep *d;
+
+	for (d = deep.table; d < deep.table + deep.count; d++)
+		d->asked = d->armed && is_parked(d);
+}
+
+void burrow_deep_each(burrow_root_fn *fn, void *arg)
+{
+	struct again again = { .fn = fn, .arg = arg };
+	size_t i;
+
+	if (deep.mode != DEEP_AGAIN)
+		return;
+	assert(deep.armed == deep.count);
+	choose();
+	for (i = 0; i < deep.count; i += again.run.count) {
+		again.run = run_at(i);
+		if (in_order(i)->asked)
+			ask(&again);
+	}
 }
 
 bool burrow_deep_stack(const struct goroutine *g, const char *low,
@@ -373,19 +498,23 @@ bool burrow_deep_stack(const struct goroutine *g, const char *low,
 	if (deep.mode == DEEP_TAKE)
 		return take(g, low, high);
 	d = find(g);
-	if (!d || !d->armed || !is_parked(d))
+	if (!d || !d->asked || !is_parked(d))
 		return false;
-	again(d, (char *)low, fn, arg);
+	/* The rest of it was dealt with. */
+	if (low < d->at)
+		fn(arg, low, d->at < high ? d->at : high);
 	return true;
 }
 
 void burrow_deep_end(void)
 {
-	struct deep *d;
+	struct run run;
+	size_t i;
 
-	for (d = deep.table; d < deep.table + deep.count; d++) {
-		if (d->armed)
-			disarm(d);
+	for (i = 0; i < deep.armed; i += run.count) {
+		run = run_at(i);
+		if (in_order(i)->armed)
+			disarm(&run);
 	}
 	empty();
 }

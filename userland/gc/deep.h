@@ -14,7 +14,11 @@
 struct goroutine;
 struct burrow_tracker;
 
-#define BURROW_DEEP_BYTES (64UL << 10) /* that live in one of them, at least */
+/*
+ * That live in one of them, at least. To ask whether pages of a stack were written takes
+ * about as long as to look at 8 KiB (Documentation/collector.rst).
+ */
+#define BURROW_DEEP_BYTES (8UL << 10)
 
 enum burrow_deep_mode {
 	DEEP_OFF, /* all stacks are looked at as they are */
@@ -34,6 +38,9 @@ size_t burrow_deep_left_out(void);
 
 /* Some were noted down and not looked at yet. */
 bool burrow_deep_some(void);
+
+/* In a stop, before the walk of goroutines: what was written of those that are armed. */
+void burrow_deep_each(burrow_root_fn *fn, void *arg);
 
 /*
  * In a stop, for the walk: a stack of at least BURROW_DEEP_BYTES that is not run on.

@@ -41,5 +41,6 @@ struct scan_arg {
 #define SCAN_WP_MATCHING 1
 #define SCAN_CHECK_WPASYNC 2
 #define SCAN_WRITTEN (1 << 1)
+#define SCAN_PRESENT (1 << 3)
 
 #endif

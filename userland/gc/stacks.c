@@ -297,6 +297,7 @@ void burrow_stacks_each(burrow_root_fn *fn, void *arg)
 {
 	const struct burrow_thread *t;
 
+	burrow_deep_each(fn, arg);
 	if (burrow_saved_each(fn, arg))
 		of_goroutines(fn, arg);
 	for (t = __atomic_load_n(&burrow_runtime.threads, __ATOMIC_ACQUIRE); t;

@@ -33,6 +33,8 @@ typedef void burrow_dirty_fn(char *low, char *high, void *arg);
  *		mapped, writable or not; once. 0 or a negative errno
  * @arm:	from here on writes to these pages are seen, but for pages that
  *		have never been touched, which hold zeroes. 0 or a negative errno
+ * @arm_present: the same for pages that have memory; all others count as written.
+ *		There may be guards among them. NULL if @free
  * @harvest:	calls @fn with the pages written since they were armed, or
  *		harvested, and arms them again; pages that never were armed count
  *		as written. @fn may be called before the rest is harvested. 0 or a
@@ -49,6 +51,7 @@ struct burrow_tracker {
 	void (*close)(void);
 	int (*watch)(char *low, char *high);
 	int (*arm)(char *low, char *high);
+	int (*arm_present)(char *low, char *high);
 	int (*harvest)(char *low, char *high, burrow_dirty_fn *fn, void *arg);
 	int (*look)(char *low, char *high, burrow_dirty_fn *fn, void *arg);
 	void (*disarm)(char *low, char *high);

@@ -67,8 +67,8 @@ static int uffd_watch(char *low, char *high)
 	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? -errno : 0;
 }
 
-static int uffd_scan(char *low, char *high, uint64_t flags, burrow_dirty_fn *fn,
-		     void *arg)
+static int uffd_scan(char *low, char *high, uint64_t flags, uint64_t categories,
+		     burrow_dirty_fn *fn, void *arg)
 {
 	struct scan_region regions[REGIONS];
 	struct scan_arg scan = {
@@ -78,7 +78,7 @@ static int uffd_scan(char *low, char *high, uint64_t flags, burrow_dirty_fn *fn,
 		.end = (uintptr_t)high,
 		.vec = (uintptr_t)regions,
 		.vec_len = REGIONS,
-		.category_mask = SCAN_WRITTEN,
+		.category_mask = categories,
 		.return_mask = SCAN_WRITTEN,
 	};
 	int i, n;
@@ -99,13 +99,13 @@ static int uffd_scan(char *low, char *high, uint64_t flags, burrow_dirty_fn *fn,
 
 static int uffd_harvest(char *low, char *high, burrow_dirty_fn *fn, void *arg)
 {
-	return uffd_scan(low, high, SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC, fn,
-			 arg);
+	return uffd_scan(low, high, SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+			 SCAN_WRITTEN, fn, arg);
 }
 
 static int uffd_look(char *low, char *high, burrow_dirty_fn *fn, void *arg)
 {
-	return uffd_scan(low, high, SCAN_CHECK_WPASYNC, fn, arg);
+	return uffd_scan(low, high, SCAN_CHECK_WPASYNC, SCAN_WRITTEN, fn, arg);
 }
 
 static void ignore(char *low, char *high, void *arg)
@@ -119,6 +119,13 @@ static void ignore(char *low, char *high, void *arg)
 static int uffd_arm(char *low, char *high)
 {
 	return uffd_harvest(low, high, ignore, NULL);
+}
+
+/* A guard is no memory, and was "written": to protect it makes no sense. */
+static int uffd_arm_present(char *low, char *high)
+{
+	return uffd_scan(low, high, SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+			 SCAN_PRESENT | SCAN_WRITTEN, ignore, NULL);
 }
 
 /* A failure costs faults, no more. */
@@ -137,6 +144,7 @@ const struct burrow_tracker burrow_track_uffd = {
 	.close = uffd_close,
 	.watch = uffd_watch,
 	.arm = uffd_arm,
+	.arm_present = uffd_arm_present,
 	.harvest = uffd_harvest,
 	.look = uffd_look,
 	.disarm = uffd_disarm,
