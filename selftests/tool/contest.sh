@@ -50,7 +50,7 @@ is "have their rows" "$(rows_of mmap)" "$(printf '1:%s ' $(printf '%s\n' \
 	{,wall-}ns/{16-bytes,32-bytes,64-bytes,256-bytes,node-of-18,node-of-20} \
 	{,wall-}ns/{node-of-gcbench,random-mark,ordered-mark,push} \
 	{,wall-}ns-{worst,paused}-of-{256-MiB,1-GiB} \
-	{,wall-}ns-paused-beside-{10000,1000000,deep,small} \
+	{,wall-}ns-paused-beside-{10000,1000000,crowd,deep,small} \
 	peak-KiB/{16-bytes,32-bytes,64-bytes,256-bytes,trees-18,trees-20} \
 	peak-KiB/{gcbench,random-mark,ordered-mark,push} \
 	{KiB/1000-,rss/}{filled,churned,dropped} |

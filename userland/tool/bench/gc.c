@@ -13,10 +13,10 @@
  * N MiB of them, and tells how long the longest took. pause-N tells how long the
  * program stood at most in a collection, beside N MiB of the shuffled tree. stop-N does
  * that beside N goroutines that are parked in a function with a frame of 1 KiB, stop-small
- * beside 10,000 whose function has next to none, and stop-deep beside 1,000 that are parked
- * 100 KiB deep in recursion. rss-fill, rss-churn and rss-drop tell resident memory for each byte
- * that lives. The peer of name libgc is the collector of Boehm,
- * Demers and Weiser.
+ * beside 10,000 whose function has next to none, stop-crowd beside as many that are parked
+ * 20 KiB deep in recursion, and stop-deep beside 1,000 that are 100 KiB deep. rss-fill,
+ * rss-churn and rss-drop tell resident memory for each byte that lives. The peer of name
+ * libgc is the collector of Boehm, Demers and Weiser.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -148,6 +148,12 @@ static long stop_parked(long n)
 static long stop_small(long n)
 {
 	return stop_beside(n, stand_small);
+}
+
+static long stop_crowd(long n)
+{
+	frames = 20;
+	return stop_beside(n, stand);
 }
 
 static long stop_deep(long n)
@@ -302,6 +308,16 @@ static const struct contest contests[] = {
 		.alone = true,
 		.figures = gc_figures,
 		.run = stop_small,
+	},
+	{
+		.work = "stop-crowd",
+		.unit = "ns-paused-beside-crowd",
+		.wall = "wall-ns-paused-beside-crowd",
+		.count = 10000,
+		.cold = true,
+		.alone = true,
+		.figures = gc_figures,
+		.run = stop_crowd,
 	},
 	{
 		.work = "stop-1000000",
