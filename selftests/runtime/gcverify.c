@@ -162,10 +162,13 @@ static void move_to_deep(void *arg)
 
 static struct member {
 	struct thing *volatile *local;
+	struct burrow_chan *rise;
 	struct burrow_chan *leave;
-	int here;
+	int here; /* 0, DOWN or UP */
 	int frames;
 } crowd[CROWD];
+
+enum { DOWN = 1, UP };
 
 static int through; /* with moving; the number of goroutines says nothing here */
 
@@ -177,7 +180,7 @@ __attribute__((noipa)) static uint64_t stand(struct member *m, int frames)
 	if (frames)
 		return stand(m, frames - 1) + frame[frames % 128];
 	add(&m->here, 1);
-	burrow_chan_recv(m->leave, NULL);
+	burrow_chan_recv(m->rise, NULL);
 	return 0;
 }
 
@@ -189,36 +192,52 @@ static void be_member(void *arg)
 
 	m->local = &local;
 	CHECK(stand(m, frames) == (uint64_t)(frames * (frames + 1) / 2));
+	add(&m->here, 1);
+	burrow_chan_recv(m->leave, NULL);
 	CHECK(!local || local->magic == MAGIC);
 	m->local = NULL;
-	add(&m->here, -1);
+	add(&m->here, -UP);
+}
+
+static void wait_until(struct member *m, int here)
+{
+	while (get(&m->here) != here)
+		burrow_yield();
 }
 
 static void join(struct member *m, int frames)
 {
 	m->frames = frames;
+	m->rise = burrow_chan_new(0, 0);
 	m->leave = burrow_chan_new(0, 0);
 	CHECK(burrow_go(be_member, m) == 0);
-	while (!get(&m->here))
-		burrow_yield();
+	wait_until(m, DOWN);
+}
+
+/* From where it is deep in calls to where it is not. */
+static void rise(struct member *m)
+{
+	burrow_chan_close(m->rise);
+	wait_until(m, UP);
 }
 
 static void leave(struct member *m)
 {
+	if (get(&m->here) == DOWN)
+		rise(m);
 	burrow_chan_close(m->leave);
-	while (get(&m->here))
-		burrow_yield();
+	wait_until(m, 0);
 }
 
-/* Every other time to one who has come when the cycle had long begun. */
 static struct member *member(int i)
 {
 	return &crowd[(which * 7 + i) % CROWD];
 }
 
+/* One who has come when the cycle had long begun, or who has been there. */
 static struct member *chosen(void)
 {
-	return member(which % 2 ? CHANGES : 0);
+	return member(which % 3 ? CHANGES : 0);
 }
 
 static void move_to_member(void *arg)
@@ -239,6 +258,8 @@ static void move_to_member(void *arg)
 	until = burrow_now() + which % 7 * MS / 4;
 	while (burrow_now() < until)
 		;
+	if (which % 3 == 2)
+		rise(chosen());
 	last = unhide(tail);
 	*chosen()->local = last->next;
 	last->next = NULL;

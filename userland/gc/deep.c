@@ -174,16 +174,21 @@ static struct run run_at(size_t i)
 	return run;
 }
 
-/* Once for each arena. False: it can't be tracked. */
+/* In a group there must not be pages of two. */
+static bool can_track(const struct burrow_stack *stack)
+{
+	if (by_module(stack))
+		return stack->arena->stride % (GROUP * deep.page) == 0;
+	return deep.tracker == &burrow_track_uffd;
+}
+
+/* Once for each arena. */
 static bool watch(const struct burrow_stack *stack)
 {
 	struct burrow_stack_arena *arena = (void *)stack->arena;
 
-	/* No group has pages of two. */
 	if (by_module(stack))
-		return arena->stride % (GROUP * deep.page) == 0;
-	if (deep.tracker != &burrow_track_uffd)
-		return false;
+		return true;
 	if (!arena->watched)
 		arena->watched = !deep.tracker->watch(
 			arena->base,
@@ -311,18 +316,13 @@ static char *page_of(const void *address)
 	return (char *)((uintptr_t)address & ~(deep.page - 1));
 }
 
-/* False: there is no more room. One that is another's now begins anew, unarmed. */
-static bool note(struct deep *d, const struct goroutine *g, const char *low,
-		 const char *high)
+/* Its descriptor may have been another's, who is there too. False: there is no room. */
+static bool note(const struct goroutine *g, const char *low, const char *high)
 {
 	assert(deep.table);
-	if (!d && deep.count == DEEP_MAX)
+	if (deep.count == DEEP_MAX)
 		return false;
-	if (!d) {
-		d = &deep.table[deep.count++];
-		*place_of(g) = deep.count;
-	}
-	*d = (struct deep){
+	deep.table[deep.count] = (struct deep){
 		.g = g,
 		.id = g->id,
 		.stack = g->stack,
@@ -330,23 +330,29 @@ static bool note(struct deep *d, const struct goroutine *g, const char *low,
 		.high = (char *)high,
 		.at = (char *)high,
 	};
+	*place_of(g) = ++deep.count;
 	return true;
+}
+
+/* It is, or is not yet. */
+static bool may_be_armed(const struct deep *d)
+{
+	return d->armed || d >= deep.table + deep.armed;
 }
 
 static bool take(const struct goroutine *g, const char *low, const char *high)
 {
 	const size_t bytes = high - low;
-	struct deep *d = find(g);
+	const struct deep *d = find(g);
+	bool there = d && is_parked(d);
 
-	if (d && is_parked(d)) {
-		deep.left_out += bytes;
-		return true;
-	}
-	if (bytes <= deep.in_place) {
+	if (there && !may_be_armed(d))
+		return false;
+	if (!there && bytes <= deep.in_place) {
 		deep.in_place -= bytes;
 		return false;
 	}
-	if (!note(d, g, low, high))
+	if (!there && !(can_track(&g->stack) && note(g, low, high)))
 		return false;
 	deep.left_out += bytes;
 	return true;
@@ -443,33 +449,45 @@ static void look_again(char *low, char *high, void *arg)
 			    low, high);
 }
 
+/* Bytes of it that live and were looked at. */
+static size_t looked_at(const struct deep *d)
+{
+	const char *low = live_low(d);
+
+	if (low < d->at)
+		low = d->at;
+	return d->high - low;
+}
+
 static void ask(struct again *again)
 {
 	struct run *run = &again->run;
-	const struct deep *d;
 	size_t i;
 
-	for (i = run->first; i < run->first + run->count; i++) {
-		d = in_order(i);
-		deep.left_out += d->high - d->at;
-	}
+	for (i = run->first; i < run->first + run->count; i++)
+		deep.left_out += looked_at(in_order(i));
 	if (!written(run, look_again, again))
 		return;
 	/* It may have told of some before it failed. */
-	for (i = run->first; i < run->first + run->count; i++)
+	for (i = run->first; i < run->first + run->count; i++) {
 		in_order(i)->asked = false;
+		deep.left_out -= looked_at(in_order(i));
+	}
 }
 
 /*
  * A slot may be there twice, of one that has ended, too: to ask for that would be to
  * forget, on the module, what was written by the other. So runs are of the parked only.
+ * Nor is who has returned from his depths asked: there is little to look at, and he may
+ * hibernate by now.
  */
 static void choose(void)
 {
 	struct deep *d;
 
 	for (d = deep.table; d < deep.table + deep.count; d++)
-		d->asked = d->armed && is_parked(d);
+		d->asked = d->armed && is_parked(d) &&
+			   burrow_stack_is_deep(d->g->context, d->high);
 }
 
 void burrow_deep_each(burrow_root_fn *fn, void *arg)

@@ -20,6 +20,12 @@ struct burrow_tracker;
  */
 #define BURROW_DEEP_BYTES (8UL << 10)
 
+static inline bool burrow_stack_is_deep(const void *low, const void *high)
+{
+	return (const char *)high - (const char *)low >=
+	       (long)BURROW_DEEP_BYTES;
+}
+
 enum burrow_deep_mode {
 	DEEP_OFF, /* all stacks are looked at as they are */
 	DEEP_TAKE, /* deep ones are noted down and left for later */

@@ -256,7 +256,7 @@ static void of_stack(const struct goroutine *g, struct walk *walk)
 {
 	const struct range live = { g->context, burrow_stack_top(&g->stack) };
 
-	if (burrow_unlikely(live.high - live.low >= (long)BURROW_DEEP_BYTES) &&
+	if (burrow_unlikely(burrow_stack_is_deep(live.low, live.high)) &&
 	    burrow_deep_stack(g, live.low, live.high, walk->fn, walk->arg))
 		return;
 	pass(walk, live);
