@@ -15,8 +15,7 @@
 #include "sync.h"
 
 #define LONG (20000 * MS) /* never reached where all is well */
-#define EXITING \
-	4 /* among the flags of a task that the system tells: PF_EXITING */
+#define EXITING 4 /* of the flags in /proc/.../stat: PF_EXITING */
 #define DEADLOCK "burrow: all goroutines are asleep - deadlock!\n"
 
 static int entries(const char *folder)

@@ -40,8 +40,7 @@
 #define DEEP_MAX 65536 /* of them; others are looked at as they are */
 #define PLACES (2 * DEEP_MAX) /* in the hash of them, a power of two */
 #define IN_PLACE (512UL << 10) /* bytes of them that a stop looks at so */
-#define GAP \
-	(256L << 10) /* bytes between two of them that are dealt with at once */
+#define GAP (256L << 10) /* bytes between two that are dealt with at once */
 #define GROUP 64 /* pages that the module tells of at once */
 
 /**
