@@ -65,7 +65,17 @@ is "but not of a failure that was asked for" $status 0
 FAILURES=1 run "printf '%s\n' '$told' '<4>BUG: another' | while read -r l; do echo \"\$l\" >/dev/kmsg; done"
 is "and what comes after it is one again" $status 125
 
-TIMEOUT=$((3 * boot_seconds + 5)) run 'echo early; sleep 6000'
+# A busy host may take all of the time to boot: then nothing was said, and it
+# is given twice as long.
+said=$top/build/vm/said.$$
+limit=$((3 * boot_seconds + 5))
+for _ in 1 2 3 4; do
+	TIMEOUT=$limit run "echo early; touch '$said'; sleep 6000"
+	[ ! -e "$said" ] || break
+	limit=$((2 * limit))
+done
+check "the command of a machine with little time begins" test -e "$said"
+rm -f "$said"
 is "a time-out is a failure" $status 124
 is "what was said before it is not lost" "$(cat "$tmp/out")" early
 
