@@ -82,6 +82,20 @@ static uint32_t span_pages(size_t size)
 	return best;
 }
 
+/* 0: none, or more than there are bits for. */
+static uint64_t pointers_of(const struct burrow_layout *layout)
+{
+	uint64_t pointers = 0;
+	uint32_t i;
+
+	for (i = 0; layout && i < layout->nr; i++) {
+		if (layout->words[i] >= 64)
+			return 0;
+		pointers |= 1UL << layout->words[i];
+	}
+	return pointers;
+}
+
 static void bin_fill(struct burrow_bin_info *info, size_t size,
 		     enum burrow_kind kind, const struct burrow_layout *layout)
 {
@@ -92,6 +106,7 @@ static void bin_fill(struct burrow_bin_info *info, size_t size,
 	info->words = (info->count + 63) / 64;
 	info->kind = kind;
 	info->layout = layout;
+	info->pointers = pointers_of(layout);
 }
 
 static void fill_classes(void)

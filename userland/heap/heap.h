@@ -329,7 +329,9 @@ struct burrow_mark_block {
  * struct burrow_marker - one thread's part in the marking
  * @heap:	of which heap
  * @block:	what is to be scanned, the last in first out
- * @top:	behind the last entry of that
+ * @low:	its first entry
+ * @top:	behind the last one
+ * @end:	where there is no room for another
  * @spare:	an empty block, or NULL
  * @ring:	what is to be scanned next, being prefetched
  * @ring_at:	the oldest of them
@@ -341,7 +343,9 @@ struct burrow_mark_block {
 struct burrow_marker {
 	struct burrow_heap *heap;
 	struct burrow_mark_block *block;
+	uintptr_t *low;
 	uintptr_t *top;
+	uintptr_t *end;
 	struct burrow_mark_block *spare;
 	uintptr_t ring[BURROW_MARK_RING];
 	uint32_t ring_at;

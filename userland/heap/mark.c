@@ -128,18 +128,28 @@ static void no_memory(void)
 	abort();
 }
 
+/* @count: of its entries that are to be scanned. */
+static void use_block(struct burrow_marker *m, struct burrow_mark_block *block,
+		      uint64_t count)
+{
+	m->block = block;
+	m->low = block->entries;
+	m->top = block->entries + count;
+	m->end = block->entries + BURROW_MARK_BLOCK;
+}
+
 /* What is in its block goes to all. */
 static __attribute__((noinline)) void overflow(struct burrow_marker *m)
 {
-	struct burrow_mark_block *full = m->block;
+	struct burrow_mark_block *full = m->block, *block = m->spare;
 
-	full->count = m->top - full->entries;
-
-	m->block = m->spare ? m->spare : block_get(m->heap);
-	m->spare = NULL;
-	if (!m->block)
+	full->count = m->top - m->low;
+	if (!block)
+		block = block_get(m->heap);
+	if (!block)
 		no_memory();
-	m->top = m->block->entries;
+	m->spare = NULL;
+	use_block(m, block, 0);
 	block_share(m->heap, full);
 }
 
@@ -154,14 +164,13 @@ static __attribute__((noinline)) bool underflow(struct burrow_marker *m)
 		block_put(m->heap, m->block);
 	else
 		m->spare = m->block;
-	m->block = block;
-	m->top = block->entries + block->count;
+	use_block(m, block, block->count);
 	return true;
 }
 
 static inline void push(struct burrow_marker *m, uintptr_t entry)
 {
-	if (burrow_unlikely(m->top == m->block->entries + BURROW_MARK_BLOCK))
+	if (burrow_unlikely(m->top == m->end))
 		overflow(m);
 	*m->top++ = entry;
 }
@@ -173,19 +182,18 @@ static uintptr_t entry_of(const char *object, uint32_t bin)
 
 int burrow_mark_open(struct burrow_marker *m, struct burrow_heap *heap)
 {
-	*m = (struct burrow_marker){
-		.heap = heap,
-		.block = block_get(heap),
-	};
-	if (!m->block)
+	struct burrow_mark_block *block = block_get(heap);
+
+	*m = (struct burrow_marker){ .heap = heap };
+	if (!block)
 		return -ENOMEM;
-	m->top = m->block->entries;
+	use_block(m, block, 0);
 	return 0;
 }
 
 void burrow_mark_close(struct burrow_marker *m)
 {
-	assert(!m->ring_count && m->top == m->block->entries);
+	assert(!m->ring_count && m->top == m->low);
 	block_put(m->heap, m->block);
 	block_put(m->heap, m->spare);
 	__atomic_add_fetch(&m->heap->marked, m->bytes, __ATOMIC_RELAXED);
@@ -193,9 +201,11 @@ void burrow_mark_close(struct burrow_marker *m)
 }
 
 /* True: it was not marked before. */
-static inline bool set_mark(uint64_t *word, uint64_t bit)
+static inline bool set_mark(uint64_t *word, uint64_t index)
 {
-	if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
+	uint64_t bit = 1UL << index % 64;
+
+	if (__atomic_load_n(word, __ATOMIC_RELAXED) >> index % 64 & 1)
 		return false;
 	return !(__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit);
 }
@@ -206,7 +216,7 @@ grey_large(struct burrow_marker *m, size_t number, union burrow_page page)
 	struct burrow_heap *heap = m->heap;
 	struct burrow_span *span = heap->spans[number];
 
-	if (!set_mark(burrow_bits_word(heap->marks, page.bits, 0), 1))
+	if (!set_mark(burrow_bits_word(heap->marks, page.bits, 0), 0))
 		return;
 	burrow_part_mark(heap->parts, burrow_page_number(heap, span->start));
 	m->bytes += span->pages << BURROW_HEAP_SHIFT;
@@ -283,8 +293,7 @@ grey(const struct view v, uintptr_t word, bool exact)
 		return;
 	if (!exact && !burrow_bits_test(v.allocs, page.bits, index))
 		return;
-	if (!set_mark(burrow_bits_word(v.marks, page.bits, index),
-		      1UL << index % 64))
+	if (!set_mark(burrow_bits_word(v.marks, page.bits, index), index))
 		return;
 	burrow_part_mark(v.parts, (offset >> BURROW_HEAP_SHIFT) - page.back);
 	v.m->bytes += info->size;
@@ -404,19 +413,43 @@ scan_piece(struct burrow_marker *m, char *at)
 	return PIECE;
 }
 
+/* Of most types: bit by bit of which words are pointers. */
+static inline __attribute__((always_inline)) BURROW_UNSANITIZED void
+scan_pointers(const struct view v, const char *object, uint64_t pointers)
+{
+	const uintptr_t *at = (const uintptr_t *)object;
+
+	for (; pointers; pointers &= pointers - 1)
+		grey(v,
+		     __atomic_load_n(&at[__builtin_ctzl(pointers)],
+				     __ATOMIC_RELAXED),
+		     true);
+}
+
+/* Apart, so that scanning what has a type keeps more in registers. */
+static __attribute__((noinline)) BURROW_UNSANITIZED void
+scan_rest(struct burrow_marker *m, const char *object,
+	  const struct burrow_bin_info *info)
+{
+	if (info->kind == BURROW_WORDS)
+		scan_words(view_of(m), object, object + info->size);
+	else if (info->kind == BURROW_TYPED)
+		scan_layout(view_of(m), object, info->layout->words,
+			    info->layout->nr);
+	else
+		scan_headed(m, object, info->size, object, object + info->size);
+}
+
 /* Returns about how many bytes that were. */
 static inline __attribute__((always_inline)) BURROW_UNSANITIZED size_t
-scan_small(const struct view v, char *object, uint32_t bin)
+scan_small(const struct view v, const char *object, uint32_t bin)
 {
 	const struct burrow_bin_info *info = &v.infos[bin];
 
-	if (info->kind == BURROW_TYPED)
-		scan_layout(v, object, info->layout->words, info->layout->nr);
-	else if (info->kind == BURROW_WORDS)
-		scan_words(v, object, object + info->size);
+	if (burrow_likely(info->pointers))
+		scan_pointers(v, object, info->pointers);
 	else
-		scan_headed(v.m, object, info->size, object,
-			    object + info->size);
+		scan_rest(v.m, object, info);
 	return info->size;
 }
 
@@ -431,58 +464,69 @@ BURROW_UNSANITIZED static inline size_t scan(const struct view v,
 	return scan_small(v, object, bin);
 }
 
-/* Moves what is on the stack to the ring, and has its memory fetched. */
-static inline void ring_fill(struct burrow_marker *m)
+/* Out of the marker's block; has its memory fetched. */
+static inline uintptr_t pop(struct burrow_marker *m)
 {
-	uintptr_t entry;
+	uintptr_t entry = *--m->top;
 
-	while (m->ring_count < BURROW_MARK_RING &&
-	       m->top != m->block->entries) {
-		entry = *--m->top;
-		__builtin_prefetch((void *)(entry & ADDRESS_MASK));
-		m->ring[(m->ring_at + m->ring_count++) % BURROW_MARK_RING] =
-			entry;
-	}
+	__builtin_prefetch((void *)(entry & ADDRESS_MASK));
+	return entry;
 }
 
+/*
+ * Where there is more than the ring takes, which is most of the time, what was popped
+ * takes the place of the oldest.
+ */
 BURROW_UNSANITIZED bool burrow_mark_drain(struct burrow_marker *m, size_t bytes)
 {
 	const struct view v = view_of(m);
+	uint32_t at = m->ring_at, count = m->ring_count;
+	uintptr_t entry;
 	size_t done = 0;
 
 	while (done < bytes) {
-		ring_fill(m);
-		if (burrow_unlikely(!m->ring_count)) {
-			if (!underflow(m))
-				return false;
+		if (burrow_unlikely(m->top == m->low)) {
+			if (!count && !underflow(m))
+				break;
+			if (!count)
+				continue;
+			entry = m->ring[at];
+			count--;
+		} else if (burrow_unlikely(count < BURROW_MARK_RING)) {
+			m->ring[(at + count++) % BURROW_MARK_RING] = pop(m);
 			continue;
+		} else {
+			entry = m->ring[at];
+			m->ring[at] = pop(m);
 		}
-		m->ring_count--;
-		done += scan(v, m->ring[m->ring_at++ % BURROW_MARK_RING]);
+		at = (at + 1) % BURROW_MARK_RING;
+		done += scan(v, entry);
 	}
-	return true;
+	m->ring_at = at;
+	m->ring_count = count;
+	return done >= bytes;
 }
 
 void burrow_mark_share(struct burrow_marker *m)
 {
 	for (; m->ring_count; m->ring_count--)
 		push(m, m->ring[m->ring_at++ % BURROW_MARK_RING]);
-	if (m->top != m->block->entries)
+	m->ring_at = 0;
+	if (m->top != m->low)
 		overflow(m);
 }
 
 void burrow_mark_share_half(struct burrow_marker *m)
 {
-	size_t n = (m->top - m->block->entries) / 2;
+	size_t n = (m->top - m->low) / 2;
 	struct burrow_mark_block *block = n ? block_get(m->heap) : NULL;
 
 	if (!block)
 		return;
 	block->count = n;
-	memcpy(block->entries, m->block->entries, n * sizeof(*m->top));
+	memcpy(block->entries, m->low, n * sizeof(*m->top));
 	m->top -= n;
-	memmove(m->block->entries, m->block->entries + n,
-		(m->top - m->block->entries) * sizeof(*m->top));
+	memmove(m->low, m->low + n, (m->top - m->low) * sizeof(*m->top));
 	block_share(m->heap, block);
 }
 

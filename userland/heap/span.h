@@ -107,6 +107,8 @@ struct burrow_header {
  * @words:	of each of its bitmaps
  * @kind:	enum burrow_kind
  * @layout:	of BURROW_TYPED
+ * @pointers:	the words that are pointers, as bits; 0: not BURROW_TYPED, or one of
+ *		them lies past the first 64
  *
  * In one table for the whole process (bin.c); those of types are added under the
  * registry's lock, before anybody knows their number.
@@ -119,6 +121,7 @@ struct burrow_bin_info {
 	uint8_t words;
 	uint8_t kind;
 	const struct burrow_layout *layout;
+	uint64_t pointers;
 };
 
 extern struct burrow_bin_info *burrow_bin_infos;
