@@ -55,6 +55,72 @@ TEST_GC(interior_pointers_keep)
 	CHECK(count_living(secrets) <= MANY - MOST);
 }
 
+/*
+ * The marker has bits for 64 words of an object: pointers on both sides of that, in
+ * words that may all be some and in those that a type names.
+ */
+struct wide {
+	void *first;
+	uint64_t between[62];
+	void *last;
+};
+
+struct wider {
+	void *first;
+	uint64_t between[63];
+	void *last;
+};
+
+BURROW_TYPE(wide_type, struct wide, first, last);
+BURROW_TYPE(wider_type, struct wider, first, last);
+
+static void **holders[MANY]; /* a root */
+
+__attribute__((noipa)) static void hold(struct secret *secret, void ***holder,
+					void **object, size_t word)
+{
+	object[word] = make(secret);
+	*holder = object;
+}
+
+static void held_by_words(struct secret *secrets, size_t words)
+{
+	size_t i;
+
+	for (i = 0; i < MANY; i++)
+		hold(&secrets[i], &holders[i], burrow_alloc(words * 8),
+		     i * (words - 1) / (MANY - 1));
+}
+
+static void held_by_type(struct secret *secrets, const struct burrow_type *type,
+			 size_t words)
+{
+	size_t i;
+
+	for (i = 0; i < MANY; i++)
+		hold(&secrets[i], &holders[i], burrow_new(type),
+		     i % 2 ? words - 1 : 0);
+}
+
+TEST_GC(pointers_anywhere_in_an_object_keep)
+{
+	static const size_t words[] = { 2, 3, 63, 64, 65, 66, 512 };
+	static struct secret secrets[MANY];
+	size_t i, all = sizeof(words) / sizeof(words[0]);
+
+	for (i = 0; i < all + 2; i++) {
+		if (i < all)
+			held_by_words(secrets, words[i]);
+		else if (i == all)
+			held_by_type(secrets, &wide_type, 64);
+		else
+			held_by_type(secrets, &wider_type, 65);
+		CHECK(count_living(secrets) == MANY);
+		memset(holders, 0, sizeof(holders));
+		CHECK(count_living(secrets) <= MANY - MOST);
+	}
+}
+
 /* Stacks */
 
 static int stop, ready;

@@ -17,6 +17,7 @@
 #define SPAN_OBJECTS 64 /* of a span at least, while that is not too long */
 #define SPAN_PAGES 8 /* too long */
 #define SPAN_PAGES_MAX 16 /* to lose less at the end */
+#define BITS 64U /* of info.pointers */
 
 static pthread_mutex_t bins_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t nr_bins;
@@ -83,13 +84,16 @@ static uint32_t span_pages(size_t size)
 }
 
 /* 0: none, or more than there are bits for. */
-static uint64_t pointers_of(const struct burrow_layout *layout)
+static uint64_t pointers_of(const struct burrow_bin_info *info)
 {
+	const struct burrow_layout *layout = info->layout;
 	uint64_t pointers = 0;
 	uint32_t i;
 
+	if (info->kind == BURROW_WORDS && info->size <= BITS * sizeof(void *))
+		return ~0UL >> (BITS - info->size / sizeof(void *));
 	for (i = 0; layout && i < layout->nr; i++) {
-		if (layout->words[i] >= 64)
+		if (layout->words[i] >= BITS)
 			return 0;
 		pointers |= 1UL << layout->words[i];
 	}
@@ -106,7 +110,7 @@ static void bin_fill(struct burrow_bin_info *info, size_t size,
 	info->words = (info->count + 63) / 64;
 	info->kind = kind;
 	info->layout = layout;
-	info->pointers = pointers_of(layout);
+	info->pointers = pointers_of(info);
 }
 
 static void fill_classes(void)

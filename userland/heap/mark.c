@@ -413,9 +413,10 @@ scan_piece(struct burrow_marker *m, char *at)
 	return PIECE;
 }
 
-/* Of most types: bit by bit of which words are pointers. */
+/* Of most objects: bit by bit of which words are pointers. */
 static inline __attribute__((always_inline)) BURROW_UNSANITIZED void
-scan_pointers(const struct view v, const char *object, uint64_t pointers)
+scan_pointers(const struct view v, const char *object, uint64_t pointers,
+	      bool exact)
 {
 	const uintptr_t *at = (const uintptr_t *)object;
 
@@ -423,10 +424,10 @@ scan_pointers(const struct view v, const char *object, uint64_t pointers)
 		grey(v,
 		     __atomic_load_n(&at[__builtin_ctzl(pointers)],
 				     __ATOMIC_RELAXED),
-		     true);
+		     exact);
 }
 
-/* Apart, so that scanning what has a type keeps more in registers. */
+/* Apart, so that scanning the others keeps more in registers. */
 static __attribute__((noinline)) BURROW_UNSANITIZED void
 scan_rest(struct burrow_marker *m, const char *object,
 	  const struct burrow_bin_info *info)
@@ -447,7 +448,8 @@ scan_small(const struct view v, const char *object, uint32_t bin)
 	const struct burrow_bin_info *info = &v.infos[bin];
 
 	if (burrow_likely(info->pointers))
-		scan_pointers(v, object, info->pointers);
+		scan_pointers(v, object, info->pointers,
+			      info->kind == BURROW_TYPED);
 	else
 		scan_rest(v.m, object, info);
 	return info->size;

@@ -107,8 +107,8 @@ struct burrow_header {
  * @words:	of each of its bitmaps
  * @kind:	enum burrow_kind
  * @layout:	of BURROW_TYPED
- * @pointers:	the words that are pointers, as bits; 0: not BURROW_TYPED, or one of
- *		them lies past the first 64
+ * @pointers:	the words that are pointers, or may be, as bits; 0: none is, one lies
+ *		past the first 64, or the object's header says it
  *
  * In one table for the whole process (bin.c); those of types are added under the
  * registry's lock, before anybody knows their number.
