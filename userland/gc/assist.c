@@ -23,6 +23,7 @@
 #include "../debug/print.h"
 #include "../sched/sched.h"
 #include "assist.h"
+#include "chores.h"
 
 #define HELPERS 8
 #define LEAST 4096UL /* bytes taken at a time: a run of small objects */
@@ -166,6 +167,7 @@ struct burrow_thread *burrow_assist(struct burrow_thread *self,
 {
 	int64_t ns;
 
+	burrow_chores_help();
 	if (bytes < LEAST)
 		bytes = LEAST;
 	/* Nobody begins or ends marking while we are inside. */

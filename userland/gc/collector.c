@@ -24,6 +24,7 @@
 #include "../heap/module.h"
 #include "../heap/profile.h"
 #include "../sched/sched.h"
+#include "chores.h"
 #include "collector.h"
 #include "deep.h"
 #include "ephemeron.h"
@@ -437,5 +438,6 @@ void burrow_gc_fork_child(void)
 	gc->tracker = NULL;
 	burrow_saved_close();
 	burrow_workers_fork_child();
+	burrow_chores_fork_child();
 	unlock_all();
 }

@@ -54,6 +54,7 @@
 #include "../heap/profile.h"
 #include "../sched/sched.h"
 #include "assist.h"
+#include "chores.h"
 #include "collector.h"
 #include "deep.h"
 #include "ephemeron.h"
@@ -71,12 +72,14 @@
 
 #define PAGE 4096UL
 #define WORLD_NS 100000LL /* a goroutine waits for others to be outside */
-#define PIECE (4UL << 20) /* harvested at a time in a stop */
+#define PIECE (1UL << 20) /* harvested at a time in a stop, at most */
+#define PIECE_LEAST (128UL << 10) /* and at first: all of it may be dirty */
+#define PIECE_DIRTY 16 /* a part; where less is dirty, twice as much is next */
 #define PAGES_FEW 256 /* are scanned again in a quarter of a millisecond */
 #define BYTES_FEW (1UL << 20) /* marked in a millisecond */
 #define BYTES_MANY (4UL << 20) /* too much for one to mark */
 #define ROUND_NS 800000LL /* one that is shorter may be the last stop */
-#define QUICK_NS 500000LL /* to look at what is old in the first one */
+#define QUICK_NS 400000LL /* to look at what is old in the first one */
 #define STUCK_ROUNDS 2 /* after these, rounds should become shorter */
 #define PASSES 12 /* through the heap in short stops */
 #define PASS_GAP_NS 100000L /* between two, and what the kernel adds */
@@ -92,12 +95,15 @@
  * @dirty:	bytes of pages harvested in this round
  * @until:	when it has looked long enough in this stop (burrow_now())
  * @from:	where in the heap it goes on
+ * @piece:	to be harvested next in a stop
  * @longer:	so often the time to look in a stop was doubled
  * @last:	there is no harvest after this one: it arms nothing
  * @behind:	there was too much of it for this stop
  * @failed:	a harvest did; any page may have been written
  * @ended:	nothing was left to be done after the first stop
  * @dropped:	the fault that was asked for was committed
+ * @lending:	short calls of the tracker's are put on the list of chores
+ * @alone:	nobody came the last time
  */
 struct state {
 	struct burrow_cycle *cycle;
@@ -107,12 +113,15 @@ struct state {
 	uint64_t dirty;
 	int64_t until;
 	const char *from;
+	size_t piece;
 	int longer;
 	bool last;
 	bool behind;
 	bool failed;
 	bool ended;
 	bool dropped;
+	bool lending;
+	bool alone;
 };
 
 static bool has_fault(const struct state *s, enum burrow_gc_fault fault)
@@ -124,11 +133,25 @@ static void arm(char *low, char *high, void *arg)
 {
 	struct state *s = arg;
 
+	if (s->lending && burrow_chores_add(low, high))
+		return;
 	if (s->tracker && s->tracker->arm(low, high))
 		s->tracker = NULL;
 	if (s->tracker && s->tracker->disarm)
 		burrow_heap_armed(s->cycle->heap, low, high, true);
 	if (s->tracker && s->cycle->config->verify)
+		burrow_hashes_take(low, high);
+}
+
+static void armed(char *low, char *high, bool failed, void *arg)
+{
+	struct state *s = arg;
+
+	if (failed)
+		s->tracker = NULL;
+	else
+		burrow_heap_armed(s->cycle->heap, low, high, true);
+	if (!failed && s->cycle->config->verify)
 		burrow_hashes_take(low, high);
 }
 
@@ -161,6 +184,8 @@ static void harvest(char *low, char *high, void *arg)
 
 	const struct burrow_tracker *t = s->tracker;
 
+	if (s->lending && burrow_chores_add(low, high))
+		return;
 	if (t->disarm && !s->last)
 		burrow_heap_armed(s->cycle->heap, low, high, true);
 	if (!s->failed &&
@@ -168,6 +193,32 @@ static void harvest(char *low, char *high, void *arg)
 		return;
 	s->failed = true;
 	rescan(low, high, s);
+}
+
+static void harvested(char *low, char *high, bool failed, void *arg)
+{
+	struct state *s = arg;
+
+	burrow_heap_armed(s->cycle->heap, low, high, true);
+	s->failed |= failed;
+	if (failed)
+		rescan(low, high, s);
+}
+
+/* From here to there, beside the program; where there is one CPU nobody is interrupted. */
+static void lend(struct state *s, enum burrow_chore what)
+{
+	bool cpus = s->cycle->cpus || burrow_runtime.nr_procs > 1;
+
+	s->lending = cpus && !s->alone && burrow_chores_begin(s->tracker, what);
+}
+
+static void lent(struct state *s,
+		 void (*fn)(char *low, char *high, bool failed, void *arg))
+{
+	if (s->lending)
+		s->alone = !burrow_chores_end(fn, rescan, s);
+	s->lending = false;
 }
 
 /*
@@ -189,8 +240,23 @@ static uint64_t harvest_all(struct state *s)
 {
 	s->dirty = 0;
 	s->failed = false;
+	if (!s->last)
+		lend(s, CHORE_HARVEST);
 	each_part(s, BURROW_HEAP_BOTH, harvest);
+	lent(s, harvested);
 	return s->dirty / PAGE;
+}
+
+/* As much as is likely to be quickly done: what a page takes, its objects decide. */
+static void harvest_piece(struct state *s, char *low, char *high)
+{
+	uint64_t before = s->dirty;
+
+	harvest(low, high, s);
+	if (s->dirty - before > (uint64_t)(high - low) / PIECE_DIRTY)
+		s->piece = PIECE_LEAST;
+	else if (s->piece < PIECE)
+		s->piece *= 2;
 }
 
 /*
@@ -205,12 +271,12 @@ static void harvest_quickly(char *low, char *high, void *arg)
 	if ((const char *)low < s->from)
 		low = (const char *)high < s->from ? high : (char *)s->from;
 	for (; low < high; low = end) {
-		end = (size_t)(high - low) > PIECE ? low + PIECE : high;
 		s->behind |= s->dirty >= BYTES_FEW << s->longer ||
 			     burrow_now() > s->until;
 		if (s->behind)
 			return;
-		harvest(low, end, s);
+		end = (size_t)(high - low) > s->piece ? low + s->piece : high;
+		harvest_piece(s, low, end);
 		s->from = end;
 	}
 }
@@ -225,6 +291,7 @@ static void harvest_old(struct state *s)
 	burrow_heap_count(heap, &counts);
 	s->last = counts.live <= BURROW_CYCLE_QUICK;
 	s->until = burrow_now() + (QUICK_NS << s->longer);
+	s->piece = PIECE_LEAST;
 	s->from = NULL;
 	burrow_heap_tracked(heap, BURROW_HEAP_OLD, harvest_quickly, s);
 	s->last = true;
@@ -505,6 +572,7 @@ static void harvest_some(void *arg)
 	s->failed = false;
 	s->behind = false;
 	s->until = burrow_now() + (QUICK_NS << s->longer);
+	s->piece = PIECE_LEAST;
 	each_part(s, BURROW_HEAP_BOTH, harvest_quickly);
 }
 
@@ -579,16 +647,28 @@ static void disarm(char *low, char *high, void *arg)
 {
 	const struct state *s = arg;
 
+	if (s->lending && burrow_chores_add(low, high))
+		return;
 	s->tracker->disarm(low, high);
+	burrow_heap_armed(s->cycle->heap, low, high, false);
+}
+
+static void disarmed(char *low, char *high, bool failed, void *arg)
+{
+	const struct state *s = arg;
+
+	(void)failed;
 	burrow_heap_armed(s->cycle->heap, low, high, false);
 }
 
 /* Each page that new objects come to would take a fault. */
 static void loosen(struct state *s)
 {
-	if (s->tracker->disarm)
-		burrow_heap_tracked(s->cycle->heap, BURROW_HEAP_LOOSE, disarm,
-				    s);
+	if (!s->tracker->disarm)
+		return;
+	lend(s, CHORE_DISARM);
+	burrow_heap_tracked(s->cycle->heap, BURROW_HEAP_LOOSE, disarm, s);
+	lent(s, disarmed);
 }
 
 /*
@@ -692,8 +772,11 @@ void burrow_cycle_run(struct burrow_cycle *c,
 	prepare(c);
 	burrow_deep_begin(tracker);
 	call_workers(c);
-	if (may_arm(c, tracker))
+	if (may_arm(c, tracker)) {
+		lend(&s, CHORE_ARM);
 		each_part(&s, BURROW_HEAP_DENSE, arm);
+		lent(&s, armed);
+	}
 	if (s.tracker)
 		stop_for_roots(&s, "mark begin", begin);
 	else

@@ -8,7 +8,7 @@
  * once more. What does the work is behind struct burrow_tracker, a file each;
  * where neither works, marking stops the world. The same objects live on all.
  *
- * By the collector's thread alone.
+ * By the collector's thread alone, or those it leaves calls to (chores.h).
  */
 #ifndef BURROW_TRACK_H
 #define BURROW_TRACK_H
