@@ -24,11 +24,16 @@ bool burrow_chores_begin(const struct burrow_tracker *tracker,
 bool burrow_chores_add(char *low, char *high);
 
 /*
- * All of them are done on return. Calls @fn with each, and whether it failed; @dirty
- * with what a harvest has found in those that did not. False: nobody came to help.
+ * All of them are done on return. Calls @fn with each, and whether it failed; before
+ * that, if it did not, @dirty with what its harvest has found. False: nobody came to
+ * help.
  */
-bool burrow_chores_end(void (*fn)(char *low, char *high, bool failed, void *arg),
+bool burrow_chores_end(void (*fn)(char *low, char *high, bool failed,
+				  void *arg),
 		       burrow_dirty_fn *dirty, void *arg);
+
+/* Nanoseconds that others have worked, since this was last asked. */
+int64_t burrow_chores_ns(void);
 
 /* By who allocates while a cycle runs, inside: some of what there is. */
 void burrow_chores_help(void);

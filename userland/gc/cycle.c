@@ -73,7 +73,7 @@
 #define PAGE 4096UL
 #define WORLD_NS 100000LL /* a goroutine waits for others to be outside */
 #define PIECE (1UL << 20) /* harvested at a time in a stop, at most */
-#define PIECE_LEAST (128UL << 10) /* and at first: all of it may be dirty */
+#define PIECE_LEAST (64UL << 10) /* and at first: all of it may be dirty */
 #define PIECE_DIRTY 16 /* a part; where less is dirty, twice as much is next */
 #define PAGES_FEW 256 /* are scanned again in a quarter of a millisecond */
 #define BYTES_FEW (1UL << 20) /* marked in a millisecond */
@@ -104,6 +104,7 @@
  * @dropped:	the fault that was asked for was committed
  * @lending:	short calls of the tracker's are put on the list of chores
  * @alone:	nobody came the last time
+ * @helped:	nanoseconds of those who did
  */
 struct state {
 	struct burrow_cycle *cycle;
@@ -122,6 +123,7 @@ struct state {
 	bool dropped;
 	bool lending;
 	bool alone;
+	int64_t helped;
 };
 
 static bool has_fault(const struct state *s, enum burrow_gc_fault fault)
@@ -216,9 +218,11 @@ static void lend(struct state *s, enum burrow_chore what)
 static void lent(struct state *s,
 		 void (*fn)(char *low, char *high, bool failed, void *arg))
 {
-	if (s->lending)
-		s->alone = !burrow_chores_end(fn, rescan, s);
+	if (!s->lending)
+		return;
 	s->lending = false;
+	s->alone = !burrow_chores_end(fn, rescan, s);
+	s->helped += burrow_chores_ns();
 }
 
 /*
@@ -242,6 +246,9 @@ static uint64_t harvest_all(struct state *s)
 	s->failed = false;
 	if (!s->last)
 		lend(s, CHORE_HARVEST);
+	/* Who takes a chore may mark as well. */
+	if (s->lending)
+		burrow_mark_share(&s->marker);
 	each_part(s, BURROW_HEAP_BOTH, harvest);
 	lent(s, harvested);
 	return s->dirty / PAGE;
@@ -255,7 +262,7 @@ static void harvest_piece(struct state *s, char *low, char *high)
 	harvest(low, high, s);
 	if (s->dirty - before > (uint64_t)(high - low) / PIECE_DIRTY)
 		s->piece = PIECE_LEAST;
-	else if (s->piece < PIECE)
+	else if ((size_t)(high - low) == s->piece && s->piece < PIECE)
 		s->piece *= 2;
 }
 
@@ -625,10 +632,10 @@ static void clean(struct state *s)
 	c->cleaning = true;
 	for (c->rounds = 0; c->rounds < BURROW_CYCLE_ROUNDS; c->rounds++) {
 		look_at_roots(s, &at);
-		cpu = cpu_now();
+		cpu = cpu_now() + s->helped;
 		pages = harvest_all(s);
 		burrow_work_beside(&s->marker, c);
-		cpu = cpu_now() - cpu;
+		cpu = cpu_now() + s->helped - cpu;
 		stuck = cpu > last - last / 8;
 		if (pages <= PAGES_FEW && (cpu <= ROUND_NS || stuck))
 			break;
@@ -785,7 +792,7 @@ void burrow_cycle_run(struct burrow_cycle *c,
 		beside(&s);
 	burrow_escape_tell();
 	conclude(c);
-	c->cpu_ns += cpu_now() - cpu;
+	c->cpu_ns += cpu_now() - cpu + s.helped;
 }
 
 /*
@@ -839,5 +846,5 @@ void burrow_cycle_go_on(struct burrow_cycle *c,
 	mark_open(&s);
 	beside(&s);
 	conclude(c);
-	c->cpu_ns += cpu_now() - cpu;
+	c->cpu_ns += cpu_now() - cpu + s.helped;
 }
