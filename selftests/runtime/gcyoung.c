@@ -33,6 +33,11 @@ FIXTURE_VARIANT_ADD(young, 2_processors_verified){
 	.way = { 2, "gcpoison=1,gcverify=1" },
 };
 
+/* Where pages can't be armed a cycle that was to be young is a full one. */
+FIXTURE_VARIANT_ADD(young, 1_processor_unarmed){
+	.way = { 1, "gcpoison=1,gcfault=6" },
+};
+
 FIXTURE_SETUP(young)
 {
 }

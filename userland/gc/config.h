@@ -42,6 +42,7 @@ enum burrow_gc_fault {
 	GC_FAULT_CACHE, /* to mark what caches have not handed out yet */
 	GC_FAULT_TRACK, /* what the tracker said, as if it had not */
 	GC_FAULT_RESTORED, /* that stacks hibernate no more */
+	GC_FAULT_ARM, /* nothing: pages can't be armed, which must do no harm */
 	GC_FAULTS,
 };
 

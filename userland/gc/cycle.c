@@ -135,6 +135,8 @@ static void arm(char *low, char *high, void *arg)
 {
 	struct state *s = arg;
 
+	if (has_fault(s, GC_FAULT_ARM))
+		s->tracker = NULL;
 	if (s->lending && burrow_chores_add(low, high))
 		return;
 	if (s->tracker && s->tracker->arm(low, high))
@@ -770,6 +772,19 @@ static bool may_arm(const struct burrow_cycle *c,
 	return tracker && !c->quick && !(c->young && tracker->free);
 }
 
+/*
+ * What was written to old objects is not asked for where the program stands still for all
+ * of the cycle: what only those point to is found if they are scanned anew.
+ */
+static void make_full(struct burrow_cycle *c)
+{
+	if (!c->young)
+		return;
+	c->young = false;
+	burrow_heap_forget(c->heap);
+	burrow_saved_begin(false);
+}
+
 void burrow_cycle_run(struct burrow_cycle *c,
 		      const struct burrow_tracker *tracker)
 {
@@ -783,6 +798,8 @@ void burrow_cycle_run(struct burrow_cycle *c,
 		lend(&s, CHORE_ARM);
 		each_part(&s, BURROW_HEAP_DENSE, arm);
 		lent(&s, armed);
+		if (!s.tracker)
+			make_full(c);
 	}
 	if (s.tracker)
 		stop_for_roots(&s, "mark begin", begin);
